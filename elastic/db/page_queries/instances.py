@@ -1,0 +1,320 @@
+"""Queries of the pages of runs and of task instances."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
+
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import RunState, TaskState
+from elastic.db.database import Database
+from elastic.db.matching import key_bind, key_match
+from elastic.db.records import DagRun, LogLine, TaskInstanceRow, instance_of, line_of, run_of
+from elastic.db.schema import dag, dag_run, log_line, task_attempt, task_instance, xcom
+
+_run, _ti, _attempt = dag_run.c, task_instance.c, task_attempt.c
+
+#: States in the order in which a list of instances shows them; no state comes before success.
+_ORDER = (
+    TaskState.FAILED,
+    TaskState.UP_FOR_RETRY,
+    TaskState.RUNNING,
+    TaskState.QUEUED,
+    TaskState.SCHEDULED,
+    TaskState.UPSTREAM_FAILED,
+)
+_NO_STATE = len(_ORDER)
+_RANKS: Mapping[str, int] = {
+    **{str(state): rank for rank, state in enumerate(_ORDER)},
+    str(TaskState.SUCCESS): _NO_STATE + 1,
+    str(TaskState.SKIPPED): _NO_STATE + 2,
+    str(TaskState.REMOVED): _NO_STATE + 3,
+}
+_RANK: ColumnElement[int] = case(_RANKS, value=_ti.state, else_=_NO_STATE)
+
+#: Position in the list of instances of a run: rank of the state, task and map index.
+Position = tuple[int, str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFilter:
+    """Selection of instances of a run."""
+
+    #: only instances in one of these states; None for all
+    states: Collection[TaskState] | None = None
+    #: only instances of this task, and of the tasks of this group; None for all
+    task_id: str | None = None
+    group: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions of the selection."""
+        found: list[ColumnElement[bool]] = []
+        if self.states is not None:
+            found.append(_ti.state.in_(list(self.states)))
+        if self.task_id is not None:
+            found.append(_ti.task_id == self.task_id)
+        if self.group is not None:
+            found.append(_ti.task_id.startswith(f"{self.group}.", autoescape=True))
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """The copies of a mapped task around one of them."""
+
+    count: int
+    #: map indexes; None if there is no such copy
+    previous: int | None
+    next: int | None
+    #: next copy that failed, after the last one the first one again
+    next_failed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XComRow:
+    """XCom of a task instance, for display."""
+
+    key: str
+    at: dt.datetime
+    #: length of the JSON value: bytes on MariaDB, else characters
+    size: int
+    #: its beginning
+    value: str
+    #: whether `value` is not all of it
+    is_cut: bool
+
+
+def instances_page(
+    database: Database,
+    dag_id: str,
+    run_id: str,
+    wanted: InstanceFilter,
+    *,
+    after: Position | None = None,
+    limit: int = 50,
+) -> tuple[list[TaskInstanceRow], Position | None]:
+    """Return a page of the instances of a run, those that failed first, and the position of the next page.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        run_id: The run.
+        wanted: Selection of instances.
+        after: Position that the previous page returned.
+        limit: Maximum number of instances.
+    """
+    query = select(task_instance).where(_ti.dag_id == dag_id, _ti.run_id == run_id, *wanted.conditions())
+    if after is not None:
+        rank, task, index = after
+        same_task = and_(_ti.task_id == task, _ti.map_index > index)
+        same_rank = and_(_RANK.in_([rank]), or_(_ti.task_id > task, same_task))
+        query = query.where(or_(_RANK.between(rank + 1, len(_RANKS)), same_rank))
+    query = query.order_by(_RANK, _ti.task_id, _ti.map_index).limit(limit + 1)
+    rows = database.query(lambda connection: connection.execute(query).all())
+    shown = [instance_of(row) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return shown, None
+    last = shown[-1]
+    rank = _NO_STATE if last.state is None else _RANKS[last.state]
+    return shown, (rank, last.task_id, last.map_index)
+
+
+def errors_of(database: Database, attempt_uuids: Sequence[str]) -> dict[str, str]:
+    """Return the last line of the error of each attempt that has one, by attempt."""
+    query = select(_attempt.attempt_uuid, _attempt.error).where(_attempt.attempt_uuid.in_(list(attempt_uuids)))
+    rows = database.query(lambda connection: connection.execute(query).all()) if attempt_uuids else []
+    found = {}
+    for uuid, error in rows:
+        lines = (error or "").strip().splitlines()
+        if lines:
+            found[uuid] = lines[-1]
+    return found
+
+
+def copies_around(database: Database, key: TaskKey) -> Copies:
+    """Return the copies of a mapped task around one of them; copies that were removed do not count."""
+    there = or_(_ti.state.is_(None), _ti.state != TaskState.REMOVED)
+    of_task = (_ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id, _ti.map_index >= 0)
+    index = select(_ti.map_index).where(*of_task, there)
+    failed = select(_ti.map_index).where(*of_task, _ti.state == TaskState.FAILED).order_by(_ti.map_index).limit(1)
+
+    def first(connection: Connection, query: Select[Any]) -> int | None:
+        found: int | None = connection.execute(query).scalar_one_or_none()
+        return found
+
+    def work(connection: Connection) -> Copies:
+        after = failed.where(_ti.map_index > key.map_index)
+        wrapped = failed.where(_ti.map_index < key.map_index)
+        next_failed = first(connection, after)
+        return Copies(
+            count=connection.execute(select(func.count()).select_from(index.subquery())).scalar_one(),
+            previous=first(
+                connection, index.where(_ti.map_index < key.map_index).order_by(_ti.map_index.desc()).limit(1)
+            ),
+            next=first(connection, index.where(_ti.map_index > key.map_index).order_by(_ti.map_index).limit(1)),
+            next_failed=first(connection, wrapped) if next_failed is None else next_failed,
+        )
+
+    return database.query(work)
+
+
+def next_failed(database: Database, key: TaskKey) -> TaskKey | None:
+    """Return the next failed instance of the run after one of them, by task and map index; None if it is the only one.
+
+    After the last one comes the first one again.
+    """
+    failed = select(_ti.task_id, _ti.map_index).where(
+        _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.state == TaskState.FAILED
+    )
+    failed = failed.order_by(_ti.task_id, _ti.map_index).limit(1)
+    later = or_(_ti.task_id > key.task_id, and_(_ti.task_id == key.task_id, _ti.map_index > key.map_index))
+    other = or_(_ti.task_id != key.task_id, _ti.map_index != key.map_index)
+
+    def work(connection: Connection) -> TaskKey | None:
+        row = (
+            connection.execute(failed.where(later)).one_or_none()
+            or connection.execute(failed.where(other)).one_or_none()
+        )
+        return None if row is None else TaskKey(key.dag_id, key.run_id, row.task_id, row.map_index)
+
+    return database.query(work)
+
+
+def state_counts(database: Database, dag_id: str, run_id: str) -> dict[TaskState | None, int]:
+    """Return the number of instances of a run in each state."""
+    query = select(_ti.state, func.count()).where(_ti.dag_id == dag_id, _ti.run_id == run_id).group_by(_ti.state)
+    rows = database.query(lambda connection: connection.execute(query).all())
+    return {None if state is None else TaskState(state): count for state, count in rows}
+
+
+def task_counts(database: Database, key: TaskKey) -> dict[TaskState | None, int]:
+    """Return the number of instances of a task in each state, whatever the map index of the key is."""
+    query = select(_ti.state, func.count()).where(
+        _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id
+    )
+    rows = database.query(lambda connection: connection.execute(query.group_by(_ti.state)).all())
+    return {None if state is None else TaskState(state): count for state, count in rows}
+
+
+def copies_page(
+    database: Database,
+    key: TaskKey,
+    *,
+    states: Collection[TaskState] | None = None,
+    after: int = -1,
+    limit: int = 100,
+) -> tuple[list[TaskInstanceRow], bool]:
+    """Return copies of a mapped task after a map index, and whether there are more."""
+    query = select(task_instance).where(
+        _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id, _ti.map_index > after
+    )
+    query = query if states is None else query.where(_ti.state.in_(list(states)))
+    query = query.order_by(_ti.map_index).limit(limit + 1)
+    rows = database.query(lambda connection: connection.execute(query).all())
+    return [instance_of(row) for row in rows[:limit]], len(rows) > limit
+
+
+def keys_of_copies(database: Database, key: TaskKey) -> list[TaskKey]:
+    """Return the keys of all copies of a mapped task."""
+    query = select(_ti.map_index).where(
+        _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id, _ti.map_index >= 0
+    )
+    found = database.query(lambda connection: connection.execute(query).scalars().all())
+    return [TaskKey(key.dag_id, key.run_id, key.task_id, index) for index in found]
+
+
+def last_log_lines(database: Database, key: TaskKey, limit: int = 1000) -> list[LogLine]:
+    """Return the last lines of a task instance that the database keeps."""
+    column = log_line.c
+    query = select(log_line).where(
+        column.dag_id == key.dag_id, column.run_id == key.run_id, column.task_id == key.task_id
+    )
+    query = query.where(column.map_index == key.map_index).order_by(column.id.desc()).limit(limit)
+    return [line_of(row) for row in reversed(database.query(lambda connection: connection.execute(query).all()))]
+
+
+def xcoms_of(database: Database, key: TaskKey, *, max_characters: int = 65_536, limit: int = 200) -> list[XComRow]:
+    """Return the XComs of a task instance by key, each with the beginning of its value."""
+    columns = xcom.c
+    query = select(
+        columns.key,
+        columns.at,
+        func.length(columns.value).label("size"),
+        func.substr(columns.value, 1, max_characters + 1).label("value"),
+    )
+    query = query.where(key_match(columns)).order_by(columns.key).limit(limit)
+    rows = database.query(lambda connection: connection.execute(query, key_bind(key)).all())
+    return [
+        XComRow(
+            key=row.key,
+            at=row.at,
+            size=row.size,
+            value=row.value[:max_characters],
+            is_cut=len(row.value) > max_characters,
+        )
+        for row in rows
+    ]
+
+
+def xcom_value(database: Database, key: TaskKey, name: str) -> str | None:
+    """Return the whole value (JSON) of an XCom of a task instance, or None."""
+    query = select(xcom.c.value).where(key_match(xcom.c), xcom.c.key == name)
+    return database.query(lambda connection: connection.execute(query, key_bind(key)).scalar_one_or_none())
+
+
+def runs_page(
+    database: Database,
+    dag_id: str,
+    *,
+    states: Collection[RunState] | None = None,
+    before: dt.datetime | None = None,
+    limit: int = 50,
+) -> tuple[list[DagRun], dt.datetime | None]:
+    """Return a page of the runs of a DAG, latest first, and the date before which the next page begins.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        states: Only runs in one of these states; None for all.
+        before: Only runs before this logical date.
+        limit: Maximum number of runs.
+    """
+    query = select(dag_run).where(_run.dag_id == dag_id)
+    query = query if states is None else query.where(_run.state.in_(list(states)))
+    query = query if before is None else query.where(_run.logical_date < before)
+    query = query.order_by(_run.logical_date.desc()).limit(limit + 1)
+    rows = database.query(lambda connection: connection.execute(query).all())
+    shown = [run_of(row) for row in rows[:limit]]
+    return shown, (shown[-1].logical_date if len(rows) > limit else None)
+
+
+def counts_of_runs(database: Database, dag_id: str, run_ids: Sequence[str]) -> dict[str, dict[TaskState | None, int]]:
+    """Return the number of instances in each state, by run."""
+    query = select(_ti.run_id, _ti.state, func.count()).where(_ti.dag_id == dag_id, _ti.run_id.in_(list(run_ids)))
+    query = query.group_by(_ti.run_id, _ti.state)
+    rows = database.query(lambda connection: connection.execute(query).all()) if run_ids else []
+    found: dict[str, dict[TaskState | None, int]] = {}
+    for run_id, state, count in rows:
+        found.setdefault(run_id, {})[None if state is None else TaskState(state)] = count
+    return found
+
+
+def dag_ids(database: Database, limit: int = 2000) -> list[str]:
+    """Return the ids of the stored DAGs, for a list of similar ones."""
+    query = select(dag.c.dag_id).order_by(dag.c.dag_id).limit(limit)
+    return list(database.query(lambda connection: connection.execute(query).scalars().all()))
+
+
+def run_ids(database: Database, dag_id: str, limit: int = 500) -> list[str]:
+    """Return the ids of the latest runs of a DAG, for a list of similar ones."""
+    query = select(_run.run_id).where(_run.dag_id == dag_id).order_by(_run.logical_date.desc()).limit(limit)
+    return list(database.query(lambda connection: connection.execute(query).scalars().all()))
+
+
+def task_ids(database: Database, dag_id: str, run_id: str, limit: int = 2000) -> list[str]:
+    """Return the ids of the tasks of a run."""
+    query = select(_ti.task_id).distinct().where(_ti.dag_id == dag_id, _ti.run_id == run_id)
+    query = query.order_by(_ti.task_id).limit(limit)
+    return list(database.query(lambda connection: connection.execute(query).scalars().all()))
