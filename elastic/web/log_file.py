@@ -1,0 +1,254 @@
+"""Log files of attempts, read in pieces from their end.
+
+A log may have any size, and its content is data: a piece has at most 64 KiB, long lines are cut, and control sequences
+of terminals are left out. The path is computed from ids and a date, never taken from a request, and no part of it below
+the folder of logs may be a symbolic link.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from elastic.core.errors import ElasticError
+from elastic.core.text import lines as visible
+
+#: Maximum size of a piece (bytes).
+PIECE_BYTES = 64 * 1024
+#: Bytes of a line that are shown.
+LINE_BYTES = 4 * 1024
+#: Bytes that a search for an error or a count of lines reads at most.
+SEARCH_BYTES = 16 * 1024 * 1024
+#: Bytes shown before the line at which a piece opens.
+_CONTEXT_BYTES = 4 * 1024
+
+_TERMINAL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, movements of the cursor
+    r"|\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC, DCS, PM, APC, SOS: titles, links
+    r"|\x1b[ -/]*[0-~]"
+    r"|\x9b[0-?]*[ -/]*[@-~]"
+)
+_LEVEL = re.compile(r"\[[^\]]{10,40}\] \{[^}]{1,250}\} (DEBUG|INFO|WARNING|ERROR|CRITICAL) - ")
+_ERROR = re.compile(
+    rb"^\[[^\]\n]{10,40}\] \{[^}\n]{1,250}\} (?:ERROR|CRITICAL) - |^Traceback \(most recent", re.MULTILINE
+)
+_TRY = re.compile(rb"^(?:New run|Retry run \d+ out of \d+) starting @", re.MULTILINE)
+
+
+class MissingLogError(ElasticError):
+    """The log file of a task instance does not exist, or is not a file that may be shown."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"the log file {self.path} {self.reason}."
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLine:
+    """Line of a log."""
+
+    #: offset of its first byte, which names it in a link
+    offset: int
+    #: without control sequences; cut after 4 KiB
+    text: str
+    #: level in lower case; that of the line above for a continued message; empty if unknown
+    level: str
+    #: bytes that are not shown
+    cut: int = 0
+    #: number of the line from 1; 0 if unknown
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogPiece:
+    """Consecutive lines of a log."""
+
+    lines: tuple[ShownLine, ...]
+    #: offsets of the first byte, and after the last whole line, at which the next piece begins
+    start: int
+    end: int
+    #: size of the file (bytes)
+    size: int
+    #: line at the end of the file that has no end of line yet
+    partial: ShownLine | None = None
+
+
+class LogFile:
+    """Open log file. Use `open_log`.
+
+    Args:
+        descriptor: Descriptor of a regular file, which the caller closes.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def last_piece(self, max_bytes: int = PIECE_BYTES) -> LogPiece:
+        """Return the last lines."""
+        return self.piece(self._line_start(max(0, self.size - max_bytes)), max_bytes)
+
+    def piece_before(self, end: int, max_bytes: int = PIECE_BYTES) -> LogPiece:
+        """Return the lines before an offset at which a line begins."""
+        end = min(end, self.size)
+        start = self._line_start(max(0, end - max_bytes), limit=end)
+        return self.piece(start, end - start)
+
+    def piece(self, start: int, max_bytes: int = PIECE_BYTES) -> LogPiece:
+        """Return the lines from an offset on, at which a line begins. After the end of the file there are none."""
+        start = max(0, min(start, self.size))
+        data = self._read(start, min(max_bytes, PIECE_BYTES))
+        whole, partial = _divided(data)
+        is_end = start + len(data) >= self.size
+        if partial and not is_end:
+            # A line longer than the piece is cut here, and the next piece begins inside it.
+            whole, partial = whole or [partial], b""
+        found, offset, level, number = [], start, self._level_before(start), self._line_number(start)
+        for raw in whole:
+            line = _line(offset, raw, level, number)
+            found.append(line)
+            level, offset, number = line.level, offset + len(raw), number + 1 if number else 0
+        last = _line(offset, partial, level, number) if partial else None
+        return LogPiece(tuple(found), start, offset, self.size, last)
+
+    def piece_around(self, offset: int) -> LogPiece:
+        """Return the lines around an offset, with a little of what precedes it; near the end, the last lines."""
+        if offset >= self.size - PIECE_BYTES:
+            return self.last_piece()
+        return self.piece(self._line_start(max(0, offset - _CONTEXT_BYTES)))
+
+    def first_error(self) -> int | None:
+        """Return the offset of the first error of the last try, or None. It searches the last 16 MiB."""
+        begin = max(0, self.size - SEARCH_BYTES)
+        data = self._read(begin, SEARCH_BYTES)
+        tries = [found.start() for found in _TRY.finditer(data)]
+        error = _ERROR.search(data, tries[-1] if tries else 0)
+        return begin + error.start() if error else None
+
+    def tries(self) -> list[int]:
+        """Return the offsets at which the tries begin, in a file of at most 16 MiB; else none."""
+        if self.size > SEARCH_BYTES:
+            return []
+        return [found.start() for found in _TRY.finditer(self._read(0, SEARCH_BYTES))]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content as it is, up to the present size."""
+        for at in range(0, self.size, PIECE_BYTES):
+            data = self._read(at, min(PIECE_BYTES, self.size - at))
+            if not data:
+                return
+            yield data
+
+    def _line_start(self, offset: int, limit: int | None = None) -> int:
+        """Return the offset of the first line that begins at an offset or after it; the offset if there is none."""
+        if offset <= 0:
+            return 0
+        data = self._read(offset - 1, min(PIECE_BYTES, (limit or self.size) - offset + 1))
+        found = data.find(b"\n")
+        is_inside = 0 <= found < len(data) - 1
+        return offset + found if is_inside else offset
+
+    def _line_number(self, offset: int) -> int:
+        """Return the number of the line at an offset; 0 if that would take too long."""
+        if offset > SEARCH_BYTES:
+            return 0
+        step = 1024 * 1024
+        return 1 + sum(self._read(at, min(step, offset - at)).count(b"\n") for at in range(0, offset, step))
+
+    def _level_before(self, offset: int) -> str:
+        """Return the level of the message that a line at an offset may continue."""
+        before = self._read(max(0, offset - _CONTEXT_BYTES), min(offset, _CONTEXT_BYTES)).decode(errors="replace")
+        levels = [found for line in before.splitlines() if (found := _LEVEL.match(line))]
+        return levels[-1][1].lower() if levels else ""
+
+    def _read(self, offset: int, count: int) -> bytes:
+        found = []
+        while count > 0 and (data := os.pread(self._descriptor, min(count, 1024 * 1024), offset)):
+            found.append(data)
+            offset, count = offset + len(data), count - len(data)
+        return b"".join(found)
+
+
+@contextmanager
+def open_log(root: Path, path: Path) -> Iterator[LogFile]:
+    """Open the log file at a path below a folder, without following symbolic links below it.
+
+    Raises:
+        MissingLogError: The file is missing, cannot be read, or is no regular file.
+    """
+    parts = _parts_below(root, path)
+    opened: list[int] = []
+    try:
+        opened.append(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        for name in parts[:-1]:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            opened.append(os.open(name, flags, dir_fd=opened[-1]))
+        # Without O_NONBLOCK the open of a FIFO would wait for a writer.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        opened.append(os.open(parts[-1], flags, dir_fd=opened[-1]))
+        if not stat.S_ISREG(os.fstat(opened[-1]).st_mode):
+            raise MissingLogError(str(path), "is not a regular file")
+        log = LogFile(opened[-1])
+    except (OSError, ValueError) as error:
+        for descriptor in opened:
+            os.close(descriptor)
+        raise MissingLogError(str(path), _reason(error)) from error
+    except MissingLogError:
+        for descriptor in opened:
+            os.close(descriptor)
+        raise
+    try:
+        yield log
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _parts_below(root: Path, path: Path) -> tuple[str, ...]:
+    try:
+        parts = path.relative_to(root).parts
+    except ValueError:
+        parts = ()
+    if not parts or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise MissingLogError(str(path), f"is not below the folder of logs {root}")
+    return parts
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    if isinstance(error, PermissionError):
+        return "cannot be read by the user of this process"
+    return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+
+
+def _divided(data: bytes) -> tuple[list[bytes], bytes]:
+    """Return the whole lines with their ends, and the rest without an end of line."""
+    end = data.rfind(b"\n") + 1
+    return ([line + b"\n" for line in data[:end].split(b"\n")[:-1]], data[end:])
+
+
+def _line(offset: int, raw: bytes, level: str, number: int) -> ShownLine:
+    content = raw.rstrip(b"\r\n")
+    kept = content[:LINE_BYTES].decode("utf-8", "ignore" if len(content) > LINE_BYTES else "backslashreplace")
+    text = shown_text(kept)
+    found = _LEVEL.match(text)
+    if found:
+        level = found[1].lower()
+    elif text.startswith("[") or not text.strip("-"):
+        level = ""
+    return ShownLine(offset, text, level, max(0, len(content) - LINE_BYTES), number)
+
+
+def shown_text(text: str) -> str:
+    """Return a line as it may be shown: without control sequences, and what a progress bar wrote last."""
+    text = _TERMINAL.sub("", text)
+    if "\r" in text:
+        text = next((part for part in reversed(text.split("\r")) if part), "")
+    return visible(text)

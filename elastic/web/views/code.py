@@ -1,0 +1,36 @@
+"""Source of a DAG file as highlighted lines: names of classes and texts, never markup."""
+
+from elastic.core.text import lines as visible
+
+#: Characters beyond which a source is shown without colours.
+_MAX_HIGHLIGHTED = 400_000
+#: Lines that a page shows.
+_MAX_LINES = 20_000
+
+#: Part of a line: CSS class, which may be empty, and text.
+Piece = tuple[str, str]
+
+
+def code_lines(source: str) -> list[list[Piece]]:
+    """Return the lines of a Python source as highlighted pieces."""
+    source = visible(source)
+    if len(source) > _MAX_HIGHLIGHTED:
+        return [[("", line)] for line in source.split("\n")[:_MAX_LINES]]
+    # Imported here because only this page needs it.
+    from pygments.lexers.python import PythonLexer
+    from pygments.token import STANDARD_TYPES
+
+    found: list[list[Piece]] = [[]]
+    for kind, text in PythonLexer(stripnl=False, ensurenl=False).get_tokens(source):
+        while kind not in STANDARD_TYPES and kind.parent is not None:
+            kind = kind.parent
+        name = STANDARD_TYPES.get(kind, "")
+        css = f"hl-{name}" if name else ""
+        for at, part in enumerate(text.split("\n")):
+            if at:
+                found.append([])
+            if part:
+                found[-1].append((css, part))
+    if found and not found[-1]:
+        found.pop()
+    return found[:_MAX_LINES]

@@ -1,0 +1,39 @@
+"""Failure of an attempt as pages show it: the last line of its error, the place, and the whole traceback."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from elastic.core.text import lines as visible
+
+_PLACE = re.compile(r'^ *File "([^"\n]+)", line (\d+)(?:, in (.+))?$', re.MULTILINE)
+
+#: Characters of the last line that are shown apart from the traceback.
+_MAX_LINE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFailure:
+    """Failure of an attempt."""
+
+    #: last line of the error
+    line: str
+    #: `prices.py:14 in to_cents`; empty if the error has no traceback
+    place: str
+    #: whole error; empty if it is the line alone
+    text: str
+
+
+def failure_of(error: str | None) -> ShownFailure | None:
+    """Return the failure of an error, or None if there is no error."""
+    text = visible((error or "").strip())
+    if not text:
+        return None
+    *_, line = text.splitlines()
+    places = _PLACE.findall(text)
+    place = ""
+    if places:
+        path, number, function = places[-1]
+        place = f"{PurePath(path).name}:{number}" + (f" in {function}" if function and function != "<module>" else "")
+    shown = line[:_MAX_LINE] + ("…" if len(line) > _MAX_LINE else "")
+    return ShownFailure(shown.strip(), place, "" if text.strip() == shown.strip() else text)
