@@ -12,15 +12,23 @@ from elastic.web.errors import add_handlers, refused, unexpected
 from elastic.web.pages import (
     account,
     chunk,
+    clear,
+    dag,
     dag_actions,
     dead_letters,
     events,
     flow_proof,
     flow_step,
     flows,
+    grid,
     home,
+    log,
     login,
+    panel,
+    run,
     static,
+    task_instance,
+    trigger,
 )
 from elastic.web.rendering import make_environment
 from elastic.web.routes import GuardedRoute
@@ -42,6 +50,14 @@ PAGES: tuple[APIRouter, ...] = (
     chunk.router,
     dead_letters.router,
     flow_proof.router,
+    dag.router,
+    trigger.router,
+    grid.router,
+    panel.router,
+    clear.router,
+    run.router,
+    log.router,
+    task_instance.router,
 )
 
 #: Routers of the API.

@@ -151,8 +151,8 @@ def test_an_operator_runs_a_dag_and_comes_back_to_the_same_view(web: Web, web_da
     run = queries.runs(web_database, "etl")[0]
     assert (run.state, run.is_served, run.run_type) == (RunState.QUEUED, True, "manual")
     shown = client.get("/?q=et").text
-    assert f"Run {run.run_id} of etl is queued." in shown
-    assert f"Run {run.run_id} of etl is queued." not in client.get("/?q=et").text, "the message was shown twice"
+    assert f"Run {run.run_id} of etl is queued; run it with" in shown
+    assert f"Run {run.run_id} of etl is queued;" not in client.get("/?q=et").text, "the message was shown twice"
     logged = queries.events(web_database, dag_id="etl")
     assert {one.owner for one in logged if one.run_id == run.run_id} == {"operator"}
 
@@ -161,7 +161,7 @@ def test_two_clicks_within_a_second_make_one_run(web: Web, web_database: Databas
     store_dag(web_database)
     client = web("operator")
     codes = {client.submit("/dags/etl/trigger").status_code for _ in range(2)}
-    assert codes <= {303, 400}
+    assert codes <= {303, 422}
     assert len(queries.runs(web_database, "etl")) <= 2
 
 
@@ -170,7 +170,7 @@ def test_an_unknown_dag_cannot_be_run_or_paused(web: Web) -> None:
     for action in ("trigger", "pause"):
         answer = client.submit(f"/dags/none/{action}", paused="true")
         assert answer.status_code == 404
-        assert "DAG &#39;none&#39; isn&#39;t defined" in answer.text
+        assert "DAG &#39;none&#39;" in answer.text
 
 
 def test_the_switch_pauses_and_resumes(web: Web, web_database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Actions on a DAG: run it, pause it."""
+"""Actions on a DAG: pause it."""
 
 from typing import Annotated
 
@@ -7,21 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from elastic.db.stores.dags import set_paused
-from elastic.scheduler.commands.trigger_stored import trigger_stored
 from elastic.web.context import context_of
 from elastic.web.flash import local_url, redirect
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 
 router = Router()
-
-
-@router.post("/dags/{dag_id}/trigger", requires=Right.TRIGGER)
-def trigger(request: Request, dag_id: str, back: Annotated[str, Form()] = "/") -> Response:
-    """Queue a run of a DAG for now."""
-    context = context_of(request)
-    run = trigger_stored(context.database, dag_id, context.clock().replace(microsecond=0))
-    return redirect(request, local_url(back), f"Run {run.run_id} of {dag_id} is queued.")
 
 
 @router.post("/dags/{dag_id}/pause", requires=Right.PAUSE)

@@ -1,0 +1,125 @@
+"""Clear task instances: a page that lists what would be cleared, and the form that clears it."""
+
+from typing import Annotated, Any
+
+from fastapi import Form
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.core.errors import ElasticError
+from elastic.db import transitions
+from elastic.db.records import DagRun, TaskInstanceRow
+from elastic.db.stores.dags import DagRow
+from elastic.scheduler.commands.clear import ClearOptions, to_clear
+from elastic.web.context import context_of
+from elastic.web.errors import BadRequest, Conflict
+from elastic.web.flash import redirect
+from elastic.web.pages.lookups import dag_of, dag_url, instance_url, run_of, run_url, structure_of_dag
+from elastic.web.pages.panel import name_of
+from elastic.web.query_values import QueryValues
+from elastic.web.rendering import render
+from elastic.web.routes import Router
+from elastic.web.security.rights import Right
+
+router = Router()
+
+#: Boxes of the form: name, text, and whether only a single task has it.
+BOXES = (
+    ("upstream", "upstream tasks", True),
+    ("downstream", "downstream tasks", True),
+    ("past", "past runs", False),
+    ("future", "future runs", False),
+    ("only_failed", "only what failed", False),
+)
+#: Instances that the page lists.
+_MAX_LISTED = 200
+
+
+@router.get("/dags/{dag_id}/clear", requires=Right.CLEAR)
+def clear_form(request: Request, dag_id: str) -> Response:
+    """Show what would be cleared."""
+    dag = dag_of(request, dag_id)
+    query = QueryValues(request)
+    run = run_of(request, dag_id, query.text("run"))
+    task = query.text("task")
+    ticked = {name for name, _, _ in BOXES if query.flag(name)}
+    if "asked" not in request.query_params and task:
+        ticked.add("downstream")
+    index = query.whole("map", -1, 0, 2**31 - 1)
+    options = _options(run, task, index, ticked)
+    found = _found(request, dag, options)
+    return render(
+        request,
+        "clear.html",
+        dag=dag,
+        run=run,
+        task=task,
+        index=index,
+        name=f"{task}[{index}]" if index >= 0 else task,
+        boxes=[(name, text, name in ticked) for name, text, of_task in BOXES if task or not of_task],
+        ticked=sorted(ticked),
+        listed=[_row(one) for one in found[:_MAX_LISTED]],
+        count=len(found),
+        run_count=len({one.run_id for one in found}),
+        active=sum(one.state is not None and one.state.is_active for one in found),
+        query=query,
+        address=f"{dag_url(dag_id)}/clear",
+        dag_address=dag_url(dag_id),
+        run_address=run_url(dag_id, run.run_id),
+        back=_back(run, task, index),
+    )
+
+
+@router.post("/dags/{dag_id}/clear", requires=Right.CLEAR)
+def clear(
+    request: Request,
+    dag_id: str,
+    run: Annotated[str, Form()] = "",
+    task: Annotated[str, Form()] = "",
+    map_index: Annotated[str, Form(alias="map")] = "",
+    tick: Annotated[list[str] | None, Form()] = None,
+) -> Response:
+    """Clear task instances."""
+    dag = dag_of(request, dag_id)
+    found_run = run_of(request, dag_id, run)
+    if map_index and not (map_index.isascii() and map_index.isdecimal() and len(map_index) < 10):
+        raise BadRequest("The number of the copy is not valid.", "Go back and load the page again.")
+    index = int(map_index) if map_index else -1
+    ticked = {name for name, _, _ in BOXES if name in (tick or ())}
+    found = _found(request, dag, _options(found_run, task, index, ticked))
+    cleared = transitions.clear(context_of(request).database, [one.key for one in found])
+    count = f"{len(cleared):,} task instance{' was' if len(cleared) == 1 else 's were'}"
+    return redirect(request, _back(found_run, task, index), f"{count} cleared. They run again as soon as they can.")
+
+
+def _options(run: DagRun, task: str, index: int, ticked: set[str]) -> ClearOptions:
+    return ClearOptions(
+        start=None if "past" in ticked else run.logical_date,
+        end=None if "future" in ticked else run.logical_date,
+        task_id=task or None,
+        map_index=index if index >= 0 else None,
+        upstream="upstream" in ticked,
+        downstream="downstream" in ticked,
+        only_failed="only_failed" in ticked,
+    )
+
+
+def _found(request: Request, dag: DagRow, options: ClearOptions) -> list[TaskInstanceRow]:
+    found = structure_of_dag(request, dag)
+    if found is None:
+        raise Conflict(f"The structure of DAG {dag.dag_id!r} is not stored.", "A master stores it with its next scan.")
+    try:
+        return to_clear(context_of(request).database, found.stored.spec, options)
+    except ElasticError as error:
+        text = str(error)
+        raise Conflict(text[:1].upper() + text[1:]) from error
+
+
+def _row(one: TaskInstanceRow) -> dict[str, Any]:
+    return {"name": name_of(one.key), "url": instance_url(one.key), "run_id": one.run_id, "state": one.state}
+
+
+def _back(run: DagRun, task: str, index: int) -> str:
+    from elastic.dag.ids import TaskKey
+
+    return instance_url(TaskKey(run.dag_id, run.run_id, task, index)) if task else run_url(run.dag_id, run.run_id)

@@ -1,0 +1,94 @@
+"""Lookups of the things that addresses name; an unknown one is a page that lists similar ones."""
+
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from elastic.dag.ids import TaskKey
+from elastic.db import queries
+from elastic.db.page_queries import instances
+from elastic.db.records import DagRun, TaskInstanceRow
+from elastic.db.stores.dags import DagRow, dag_named
+from elastic.web.context import context_of
+from elastic.web.errors import NotFound
+from elastic.web.structures import Structure, structure
+
+#: Largest map index that the database can hold.
+_MAX_INDEX = 2**31 - 1
+
+
+def dag_url(dag_id: str) -> str:
+    """Return the address of a DAG."""
+    return f"/dags/{quote(dag_id, safe='')}"
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """Return the address of a run."""
+    return f"{dag_url(dag_id)}/runs/{quote(run_id, safe='')}"
+
+
+def instance_url(key: TaskKey) -> str:
+    """Return the address of a task instance."""
+    copy = f"/{key.map_index}" if key.map_index >= 0 else ""
+    return f"{run_url(key.dag_id, key.run_id)}/tasks/{quote(key.task_id, safe='')}{copy}"
+
+
+def dag_of(request: Request, dag_id: str) -> DagRow:
+    """Return a stored DAG.
+
+    Raises:
+        NotFound: There is none.
+    """
+    database = context_of(request).database
+    found = dag_named(database, dag_id) if dag_id.isascii() else None
+    if found is None:
+        raise NotFound("DAG", dag_id, [(one, dag_url(one)) for one in instances.dag_ids(database)])
+    return found
+
+
+def run_of(request: Request, dag_id: str, run_id: str) -> DagRun:
+    """Return a run.
+
+    Raises:
+        NotFound: There is none.
+    """
+    dag = dag_of(request, dag_id)
+    database = context_of(request).database
+    found = queries.run_of_id(database, dag.dag_id, run_id) if run_id.isascii() else None
+    if found is None:
+        near = [(one, run_url(dag_id, one)) for one in instances.run_ids(database, dag_id)]
+        raise NotFound(f"run of DAG {dag_id!r}", run_id, near)
+    return found
+
+
+def instance_of(request: Request, key: TaskKey) -> tuple[DagRun, TaskInstanceRow | None]:
+    """Return a run and one of its task instances; None for a mapped task as a whole.
+
+    Raises:
+        NotFound: There is no such run, task or copy.
+    """
+    run = run_of(request, key.dag_id, key.run_id)
+    database = context_of(request).database
+    is_valid = key.task_id.isascii() and -1 <= key.map_index <= _MAX_INDEX
+    found = queries.instance(database, key) if is_valid else None
+    if found is not None:
+        return run, found
+    known = instances.task_ids(database, run.dag_id, run.run_id)
+    if key.task_id not in known:
+        near = [(one, instance_url(TaskKey(key.dag_id, key.run_id, one))) for one in known]
+        raise NotFound(f"task of run {run.run_id!r}", key.task_id, near)
+    if key.map_index >= 0:
+        whole = instance_url(TaskKey(key.dag_id, key.run_id, key.task_id))
+        raise NotFound(f"copy of task {key.task_id!r}", str(key.map_index)[:20], [(f"{key.map_index}"[:20], whole)])
+    return run, None
+
+
+def structure_of_dag(request: Request, dag: DagRow) -> Structure | None:
+    """Return the present structure of a DAG, or None if it has none."""
+    return structure(context_of(request).database, dag.structure_digest)
+
+
+def structure_of_run(request: Request, dag: DagRow, run: DagRun) -> Structure | None:
+    """Return the structure with which a run began, else the present one of its DAG."""
+    database = context_of(request).database
+    return structure(database, run.structure_digest) or structure(database, dag.structure_digest)

@@ -1,0 +1,263 @@
+"""Page of a task instance: why it failed, its log, why it waits, its XComs and its attempts."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Form
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.core.errors import ElasticError
+from elastic.core.text import lines as visible
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import queries, transitions
+from elastic.db.page_queries import instances
+from elastic.db.records import Attempt, DagRun, TaskInstanceRow
+from elastic.web.context import context_of
+from elastic.web.errors import BadRequest
+from elastic.web.flash import redirect
+from elastic.web.log_file import LogFile, MissingLogError, open_log
+from elastic.web.pages.grid import numbers_of
+from elastic.web.pages.log import log_path_of
+from elastic.web.pages.lookups import dag_url, instance_of, instance_url, run_url
+from elastic.web.pages.panel import name_of, ordered, tries_of
+from elastic.web.pages.why import first_obstacle, verdicts_on
+from elastic.web.query_values import QueryValues
+from elastic.web.rendering import identity_of, render, zone_of
+from elastic.web.routes import Router
+from elastic.web.security.rights import Right
+from elastic.web.views.failure import failure_of
+
+router = Router()
+
+TABS = ("log", "why", "rendered", "xcom", "attempts")
+_TASK = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
+#: Attempts and lines of the database that a page shows.
+_MAX_ATTEMPTS = 200
+_MAX_LINES = 1000
+_MAX_OFFSET = 2**53
+
+_FAILED = (TaskState.FAILED, TaskState.UP_FOR_RETRY)
+_MARKED = {"success": TaskState.SUCCESS, "failed": TaskState.FAILED}
+
+
+@router.get(_TASK, requires=Right.READ)
+def task_page(request: Request, dag_id: str, run_id: str, task_id: str) -> Response:
+    """Show a task instance, or the copies of a mapped task."""
+    return _page(request, TaskKey(dag_id, run_id, task_id))
+
+
+@router.get(_TASK + "/{map_index:int}", requires=Right.READ)
+def copy_page(request: Request, dag_id: str, run_id: str, task_id: str, map_index: int) -> Response:
+    """Show a copy of a mapped task."""
+    return _page(request, TaskKey(dag_id, run_id, task_id, map_index))
+
+
+@router.post(_TASK + "/mark", requires=Right.MARK)
+def mark(request: Request, dag_id: str, run_id: str, task_id: str, state: Annotated[str, Form()] = "") -> Response:
+    """Set the state of a task instance."""
+    return _mark(request, TaskKey(dag_id, run_id, task_id), state)
+
+
+@router.post(_TASK + "/{map_index:int}/mark", requires=Right.MARK)
+def mark_copy(
+    request: Request, dag_id: str, run_id: str, task_id: str, map_index: int, state: Annotated[str, Form()] = ""
+) -> Response:
+    """Set the state of a copy of a mapped task."""
+    return _mark(request, TaskKey(dag_id, run_id, task_id, map_index), state)
+
+
+@router.get(_TASK + "/xcom/{name}", requires=Right.READ)
+def xcom(request: Request, dag_id: str, run_id: str, task_id: str, name: str) -> Response:
+    """Return the whole value of an XCom as text."""
+    return _xcom(request, TaskKey(dag_id, run_id, task_id), name)
+
+
+@router.get(_TASK + "/{map_index:int}/xcom/{name}", requires=Right.READ)
+def xcom_of_copy(request: Request, dag_id: str, run_id: str, task_id: str, map_index: int, name: str) -> Response:
+    """Return the whole value of an XCom of a copy as text."""
+    return _xcom(request, TaskKey(dag_id, run_id, task_id, map_index), name)
+
+
+def _page(request: Request, key: TaskKey) -> Response:
+    run, row = instance_of(request, key)
+    if row is None:
+        return _copies_page(request, run, key)
+    query = QueryValues(request, zone_of(request, identity_of(request))[1])
+    tab = query.choice("tab", TABS, "log" if row.started_at or row.state is None else "why")
+    if "tab" not in request.query_params and not row.started_at:
+        tab = "why"
+    database = context_of(request).database
+    attempt = queries.attempt(database, row.attempt_uuid) if row.attempt_uuid else None
+    is_bad = row.state is not None and (row.state.is_failure or row.state is TaskState.UP_FOR_RETRY)
+    values: dict[str, Any] = {
+        **_common(request, run, key),
+        "row": row,
+        "tries": tries_of(row),
+        "failure": failure_of((attempt.error if attempt else None) or row.note) if is_bad else None,
+        "copies": instances.copies_around(database, key) if key.map_index >= 0 else None,
+        "next_failed": _next_failed(request, key),
+        "why_first": first_obstacle(request, run, row),
+        "tab": tab,
+        "query": query,
+    }
+    match tab:
+        case "why":
+            values |= _why_values(request, run, key)
+        case "xcom":
+            values["xcoms"] = [_xcom_values(one) for one in instances.xcoms_of(database, key)]
+        case "attempts":
+            found = queries.attempts(database, key)
+            values["attempts"] = [_attempt_values(one) for one in reversed(found[-_MAX_ATTEMPTS:])]
+        case "rendered":
+            values["command"] = _render_command(run, key)
+        case _:
+            values |= _log_values(request, run, row, query)
+    return render(request, "task.html", **values)
+
+
+def _copies_page(request: Request, run: DagRun, key: TaskKey) -> Response:
+    """Show the copies of a mapped task, those that failed first."""
+    query = QueryValues(request)
+    state = query.choice("state", ("", *TaskState), "")
+    after = query.whole("after", -1, 0, 2**31)
+    database = context_of(request).database
+    counts = instances.task_counts(database, key)
+    found, has_more = instances.copies_page(database, key, states=[TaskState(state)] if state else None, after=after)
+    errors = instances.errors_of(database, [one.attempt_uuid for one in found if one.attempt_uuid])
+    return render(
+        request,
+        "copies.html",
+        **_common(request, run, key),
+        rows=[
+            {
+                "index": one.map_index,
+                "url": instance_url(one.key),
+                "state": one.state,
+                "started_at": one.started_at,
+                "seconds": one.duration,
+                "tries": tries_of(one),
+                "error": visible(errors.get(one.attempt_uuid or "", "")) if one.state in _FAILED else "",
+            }
+            for one in found
+        ],
+        following=found[-1].map_index if has_more else None,
+        is_first=after < 0,
+        counts=ordered(counts),
+        count=sum(counts.values()),
+        state=state,
+        query=query,
+    )
+
+
+def _common(request: Request, run: DagRun, key: TaskKey) -> dict[str, Any]:
+    return {
+        "run": run,
+        "key": key,
+        "name": name_of(key),
+        "address": instance_url(key),
+        "whole": instance_url(TaskKey(key.dag_id, key.run_id, key.task_id)),
+        "run_address": run_url(run.dag_id, run.run_id),
+        "dag_address": dag_url(run.dag_id),
+        "clear": f"{dag_url(run.dag_id)}/clear",
+        "version": numbers_of(request, run.dag_id).get(run.structure_digest or ""),
+    }
+
+
+def _next_failed(request: Request, key: TaskKey) -> tuple[str, str] | None:
+    found = instances.next_failed(context_of(request).database, key)
+    return (name_of(found), instance_url(found)) if found else None
+
+
+def _why_values(request: Request, run: DagRun, key: TaskKey) -> dict[str, Any]:
+    try:
+        return {"verdicts": verdicts_on(request, run, key), "why_problem": ""}
+    except ElasticError as error:
+        text = str(error)
+        return {"verdicts": [], "why_problem": text[:1].upper() + text[1:]}
+
+
+def _xcom_values(one: instances.XComRow) -> dict[str, Any]:
+    """Return an XCom with its value as indented JSON, if all of it is there."""
+    text = one.value
+    if not one.is_cut:
+        try:
+            text = json.dumps(json.loads(one.value), indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            text = one.value
+    return {"key": one.key, "at": one.at, "size": one.size, "text": visible(text), "is_cut": one.is_cut}
+
+
+def _attempt_values(one: Attempt) -> dict[str, Any]:
+    end = ""
+    if one.exit_code is not None:
+        end = f"signal {-one.exit_code}" if one.exit_code < 0 else f"exit code {one.exit_code}"
+    return {"attempt": one, "failure": failure_of(one.error), "end": end}
+
+
+def _render_command(run: DagRun, key: TaskKey) -> str:
+    copy = f" --map-index {key.map_index}" if key.map_index >= 0 else ""
+    return f"elastic tasks render {run.dag_id} {key.task_id} {run.logical_date.isoformat()}{copy}"
+
+
+def _log_values(request: Request, run: DagRun, row: TaskInstanceRow, query: QueryValues) -> dict[str, Any]:
+    """Return the piece of the log with which the page opens: around an asked line or the first error, or the end."""
+    asked = query.whole("at", -1, 0, _MAX_OFFSET)
+    path = log_path_of(request, run, row.key)
+    values: dict[str, Any] = {"log_path": str(path), "marked": asked, "missing": "", "piece": None, "kept": []}
+    try:
+        with open_log(context_of(request).deployment.logs, path) as log:
+            asked, values["marked"] = _opening(log, row, asked)
+            values["piece"] = log.piece_around(asked) if asked >= 0 else log.last_piece()
+    except MissingLogError as error:
+        text = str(error)
+        where = f" It was written on {row.host}." if row.host else ""
+        values["missing"] = text[:1].upper() + text[1:] + where
+        lines = instances.last_log_lines(context_of(request).database, row.key, _MAX_LINES)
+        values["kept"] = lines
+    return values
+
+
+def _opening(log: LogFile, row: TaskInstanceRow, asked: int) -> tuple[int, int]:
+    """Return the offset at which the log opens, and that of the line to mark; -1 for the end, and for none."""
+    if asked >= 0:
+        return asked, asked
+    error = log.first_error() if row.state in _FAILED else None
+    return (-1, -1) if error is None else (error, error)
+
+
+def _mark(request: Request, key: TaskKey, wanted: str) -> Response:
+    _, row = instance_of(request, key)
+    state = _MARKED.get(wanted)
+    if state is None:
+        raise BadRequest("The form does not name the state to set.", "Go back and load the page again.")
+    database = context_of(request).database
+    keys = [key] if row is not None else instances.keys_of_copies(database, key)
+    identity = identity_of(request)
+    by = f"set to {state} by {identity.username if identity else 'a user'}"
+    if state is TaskState.SUCCESS:
+        changed = transitions.mark_success(database, keys)
+    else:
+        expected = [None, *(one for one in TaskState if one not in (TaskState.FAILED, TaskState.REMOVED))]
+        changed = transitions.set_states(database, keys, state, expected=expected, note=by)
+    return redirect(request, instance_url(key), _marked_sentence(key, state, len(keys), len(changed)))
+
+
+def _marked_sentence(key: TaskKey, state: TaskState, count: int, changed: int) -> str:
+    what = name_of(key) if count == 1 else f"{changed:,} of {count:,} copies of {key.task_id}"
+    if not changed:
+        return f"Nothing was changed: {name_of(key)} is {state} already, or it is active."
+    after = "Tasks after it that failed with it stay as they are; clear them to run them."
+    verb = "was" if count == 1 else "were"
+    return f"{what} {verb} marked {state}. {after if state is TaskState.SUCCESS else ''}".strip()
+
+
+def _xcom(request: Request, key: TaskKey, name: str) -> Response:
+    instance_of(request, key)
+    found = instances.xcom_value(context_of(request).database, key, name) if name.isascii() else None
+    if found is None:
+        from elastic.web.errors import NotFound
+
+        raise NotFound(f"XCom of {name_of(key)}", name)
+    return Response(found.encode("utf-8", "backslashreplace"), media_type="text/plain; charset=utf-8")

@@ -1,0 +1,114 @@
+"""Form that starts a run of a DAG with a date, an id and parameters."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Form
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.core.errors import ElasticError, UsageError
+from elastic.dag.errors import InvalidKeyError
+from elastic.db.records import DagRun
+from elastic.db.stores.dags import DagRow
+from elastic.scheduler.commands.trigger_stored import trigger_stored
+from elastic.service.run_waits import start_advice
+from elastic.web.context import context_of
+from elastic.web.errors import Conflict
+from elastic.web.flash import redirect
+from elastic.web.pages.dag import common_values
+from elastic.web.pages.lookups import dag_of, run_url, structure_of_dag
+from elastic.web.query_values import QueryValues
+from elastic.web.rendering import identity_of, render, zone_of
+from elastic.web.routes import Router
+from elastic.web.security.rights import Right
+from elastic.web.structures import Structure
+
+router = Router()
+
+#: Characters of the parameters of a run.
+_MAX_CONF = 64 * 1024
+
+
+@router.get("/dags/{dag_id}/trigger", requires=Right.TRIGGER)
+def trigger_form(request: Request, dag_id: str) -> Response:
+    """Show the form that starts a run."""
+    dag = dag_of(request, dag_id)
+    values = common_values(request, dag, structure_of_dag(request, dag))
+    return render(request, "trigger.html", **values, values=_EMPTY, problem="", field="")
+
+
+@router.post("/dags/{dag_id}/trigger", requires=Right.TRIGGER)
+def trigger(
+    request: Request,
+    dag_id: str,
+    date: Annotated[str, Form()] = "",
+    run_id: Annotated[str, Form()] = "",
+    conf: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Queue a run of a DAG. A refused form comes back as it was typed, with the reason."""
+    dag = dag_of(request, dag_id)
+    found = structure_of_dag(request, dag)
+    values = {"date": date, "run_id": run_id, "conf": conf}
+    try:
+        run = _triggered(request, dag, found, values)
+    except _FormError as error:
+        common = common_values(request, dag, found)
+        return render(request, "trigger.html", 422, **common, values=values, problem=str(error), field=error.field)
+    advice = start_advice(context_of(request).database, run, context_of(request).deployment.heartbeat)
+    sentence = f"Run {run.run_id} of {dag_id} is {run.state}; {advice}."
+    return redirect(request, back or run_url(dag_id, run.run_id), sentence)
+
+
+_EMPTY = {"date": "", "run_id": "", "conf": "{}"}
+
+
+class _FormError(Exception):
+    """A field of the form is not valid."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+def _triggered(request: Request, dag: DagRow, found: Structure | None, values: dict[str, str]) -> DagRun:
+    if found is not None and found.stored.obstacle:
+        raise Conflict(
+            f"DAG {dag.dag_id!r} cannot be started here: {found.stored.obstacle}.",
+            f"Start it with: elastic dags trigger {dag.dag_id}",
+        )
+    _, zone = zone_of(request, identity_of(request))
+    query = QueryValues(request, zone)
+    moment = query.parsed_date("date", values["date"])
+    if query.notices:
+        raise _FormError("date", f"The date {values['date'][:60]!r} is not valid; give one like 2026-11-29T02:00.")
+    conf, context = _conf_of(values["conf"]), context_of(request)
+    date = moment or context.clock().replace(microsecond=0)
+    try:
+        return trigger_stored(context.database, dag.dag_id, date, values["run_id"].strip() or None, conf)
+    except InvalidKeyError as error:
+        raise _FormError("run_id", _sentence(error)) from error
+    except UsageError as error:
+        raise _FormError("date" if "already" in str(error) else "run_id", _sentence(error)) from error
+
+
+def _conf_of(text: str) -> dict[str, Any]:
+    if len(text) > _MAX_CONF:
+        raise _FormError("conf", f"The parameters have more than {_MAX_CONF // 1024} KiB.")
+    try:
+        found = json.loads(text, parse_constant=_refused_constant) if text.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise _FormError("conf", f"The parameters are not valid JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise _FormError("conf", 'The parameters must be a JSON object, such as {"full": true}.')
+    return found
+
+
+def _refused_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _sentence(error: ElasticError) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]
