@@ -11,8 +11,11 @@ from elastic.web.context import WebContext
 from elastic.web.errors import add_handlers, refused, unexpected
 from elastic.web.pages import (
     account,
+    api_tokens,
+    browse,
     chunk,
     clear,
+    connections,
     dag,
     dag_actions,
     dead_letters,
@@ -22,13 +25,17 @@ from elastic.web.pages import (
     flows,
     grid,
     home,
+    installation,
     log,
     login,
     panel,
+    pools,
     run,
     static,
     task_instance,
     trigger,
+    users,
+    variables,
 )
 from elastic.web.rendering import make_environment
 from elastic.web.routes import GuardedRoute
@@ -58,6 +65,13 @@ PAGES: tuple[APIRouter, ...] = (
     run.router,
     log.router,
     task_instance.router,
+    browse.router,
+    connections.router,
+    variables.router,
+    pools.router,
+    users.router,
+    api_tokens.router,
+    installation.router,
 )
 
 #: Routers of the API.

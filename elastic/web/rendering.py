@@ -24,12 +24,14 @@ from elastic.web.views import states, times
 #: Cookie with the time zone of the browser, which a script sets.
 ZONE_COOKIE = "elastic_zone"
 
-#: Entries of the navigation: text, address, path by which a page belongs to it, and the right to see it.
+#: Entries of the navigation: text, address, paths of its pages, and the right to see it. A user sees the first of
+#: those with the same text.
 _NAVIGATION = (
     ("DAGs", "/", ("/dags",), Right.READ),
     ("Flows", "/flows", ("/flows",), Right.READ),
     ("Browse", "/browse/runs", ("/browse",), Right.READ),
-    ("Admin", "/admin/connections", ("/admin",), Right.MANAGE_USERS),
+    ("Admin", "/admin/connections", ("/admin",), Right.READ_CONNECTIONS),
+    ("Admin", "/admin/pools", ("/admin",), Right.READ),
 )
 
 
@@ -124,11 +126,12 @@ def _navigation(request: Request, identity: Identity | None) -> list[Mapping[str
     if identity is None:
         return []
     addresses, path = request.app.state.addresses, request.scope["path"]
-    return [
-        {"text": text, "url": url, "is_current": path == url or any(path.startswith(one) for one in prefixes)}
-        for text, url, prefixes, right in _NAVIGATION
-        if url in addresses and identity.may(right)
-    ]
+    found: dict[str, Mapping[str, Any]] = {}
+    for text, url, prefixes, right in _NAVIGATION:
+        if url in addresses and identity.may(right) and text not in found:
+            is_current = path == url or any(path.startswith(one) for one in prefixes)
+            found[text] = {"text": text, "url": url, "is_current": is_current}
+    return list(found.values())
 
 
 def _answer(request: Request, body: bytes, status: int) -> Response:

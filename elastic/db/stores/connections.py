@@ -1,9 +1,9 @@
 """Store of connections by id, with encrypted passwords and extra settings."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, or_, select, update
@@ -21,6 +21,20 @@ from elastic.db.schema import connection as table
 from elastic.hooks.connection import Connection
 
 _PLAIN = ("kind", "host", "login", "schema", "port")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedConnection:
+    """Connection without its secrets."""
+
+    conn_id: str
+    kind: str
+    host: str | None
+    login: str | None
+    schema: str | None
+    port: int | None
+    has_password: bool
+    has_extra: bool
 
 
 class ConnectionStore:
@@ -60,6 +74,43 @@ class ConnectionStore:
         query = select(table).order_by(table.c.conn_id)
         rows = self._database.query(lambda connection: connection.execute(query).all())
         return [Connection(conn_id=row.conn_id, **{name: getattr(row, name) for name in _PLAIN}) for row in rows]
+
+    def listed(self) -> list[ListedConnection]:
+        """Return all connections, and whether each has a password and extra settings. No key is needed."""
+        columns = [table.c[name] for name in ("conn_id", *_PLAIN)]
+        flags = [table.c[name].is_not(None).label(f"has_{name}") for name in ("password", "extra")]
+        query = select(*columns, *flags).order_by(table.c.conn_id)
+        rows = self._database.query(lambda connection: connection.execute(query).all())
+        return [
+            ListedConnection(
+                **{**row._mapping, "has_password": bool(row.has_password), "has_extra": bool(row.has_extra)}
+            )
+            for row in rows
+        ]
+
+    def put(self, fields: Mapping[str, Any], *, is_new: bool) -> None:
+        """Store a connection from its fields. A password or extra settings of None keep the stored ones.
+
+        Raises:
+            RowExistsError: It is new, and the id exists.
+            UnknownRowError: It is not new, and the id is unknown.
+            MissingKeyError: It has secrets and there is no key. Nothing was stored.
+        """
+        row = self._row(Connection(**{**fields, "extra": fields.get("extra") or {}}))
+        kept = {name for name in ("password", "extra") if fields.get(name) is None}
+        change = update(table).where(table.c.conn_id == row["conn_id"])
+        changed = {name: value for name, value in row.items() if name != "conn_id" and name not in kept}
+
+        def work(transaction: Any, again: bool) -> None:
+            if is_new:
+                done = transaction.execute(insert_if_absent(transaction, table), row).rowcount == 1 or again
+                if not done:
+                    raise RowExistsError("connection", row["conn_id"], "choose another id, or change that one")
+            elif not transaction.execute(change.values(**changed)).rowcount:
+                raise UnknownRowError("connection", row["conn_id"], "`elastic connections list` lists them")
+            audit.note(transaction, "connection set", row["conn_id"])
+
+        self._database.write(work)
 
     def readable(self) -> Iterator[Connection]:
         """Yield the connections whose secrets can be decrypted."""

@@ -24,13 +24,13 @@ class HomeQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    q: str = Field("", max_length=200)
-    tag: str = Field("", max_length=200)
-    owner: str = Field("", max_length=250)
-    state: str = Field("", max_length=20)
-    paused: str = Field("", max_length=1)
-    gone: str = Field("", max_length=1)
-    after: str = Field("", max_length=250)
+    q: str = Field(default="", max_length=200)
+    tag: str = Field(default="", max_length=200)
+    owner: str = Field(default="", max_length=250)
+    state: str = Field(default="", max_length=20)
+    paused: str = Field(default="", max_length=1)
+    gone: str = Field(default="", max_length=1)
+    after: str = Field(default="", max_length=250)
 
     def url(self, **changes: str) -> str:
         """Return the address of the page with other filters, on its first page."""

@@ -1,0 +1,105 @@
+"""Tables of all runs, task instances and events: filtered, and paged by keys."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
+
+from elastic.db.database import Database
+from elastic.db.records import DagRun, Event, Job, TaskInstanceRow, event_of, instance_of, run_of
+from elastic.db.schema import dag_run, import_error, log, task_instance
+from elastic.db.stores.jobs import jobs
+
+_run, _ti = dag_run.c, task_instance.c
+
+#: Events by which users change something; the others are changes of states.
+_BY_USERS = log.c.address.is_not(None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilter:
+    """Selection of rows; an empty value selects all."""
+
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    state: str = ""
+    run_type: str = ""
+    event: str = ""
+    owner: str = ""
+    #: only what users of the web server asked for
+    by_users: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenFile:
+    """File that could not be loaded."""
+
+    path: str
+    traceback: str
+    at: dt.datetime
+
+
+def runs_page(
+    database: Database, wanted: RowFilter, *, after: tuple[dt.datetime, str] | None = None, limit: int = 50
+) -> list[DagRun]:
+    """Return runs, the latest logical date first, after that date and DAG."""
+    query = select(dag_run).where(*_equal(_run, wanted, "dag_id", "run_id", "state", "run_type"))
+    if after is not None:
+        date, dag_id = after
+        query = query.where(or_(_run.logical_date < date, and_(_run.logical_date == date, _run.dag_id > dag_id)))
+    query = query.order_by(_run.logical_date.desc(), _run.dag_id).limit(limit)
+    return [run_of(row) for row in _rows(database, query)]
+
+
+def instances_page(
+    database: Database, wanted: RowFilter, *, after: tuple[str, str, str, int] | None = None, limit: int = 50
+) -> list[TaskInstanceRow]:
+    """Return task instances in the order of their keys, after a key."""
+    conditions = _equal(_ti, wanted, "dag_id", "run_id", "task_id")
+    if wanted.state:
+        conditions.append(_ti.state.is_(None) if wanted.state == "none" else _ti.state == wanted.state)
+    query = select(task_instance).where(*conditions)
+    key = tuple_(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index)
+    if after is not None:
+        query = query.where(key > after)
+    query = query.order_by(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index).limit(limit)
+    return [instance_of(row) for row in _rows(database, query)]
+
+
+def events_page(
+    database: Database, wanted: RowFilter, *, before: int | None = None, limit: int = 50
+) -> list[tuple[int, Event]]:
+    """Return the latest events with their ids, before an id."""
+    conditions = _equal(log.c, wanted, "dag_id", "run_id", "task_id", "event", "owner")
+    if wanted.by_users:
+        conditions.append(_BY_USERS)
+    query = select(log).where(*conditions)
+    if before is not None:
+        query = query.where(log.c.id < before)
+    return [(row.id, event_of(row)) for row in _rows(database, query.order_by(log.c.id.desc()).limit(limit))]
+
+
+def broken_files(database: Database, *, limit: int = 200) -> list[BrokenFile]:
+    """Return the files that could not be loaded, by path."""
+    query = select(import_error.c.path, import_error.c.traceback, import_error.c.at)
+    rows = _rows(database, query.order_by(import_error.c.path).limit(limit))
+    return [BrokenFile(path=row.path, traceback=row.traceback, at=row.at) for row in rows]
+
+
+def latest_jobs(database: Database, heartbeat: float, *, limit: int = 100) -> list[Job]:
+    """Return the latest jobs; `heartbeat` is the interval of their heartbeats (seconds)."""
+    return jobs(database, heartbeat, limit=limit)
+
+
+def _equal(columns: Any, wanted: RowFilter, *names: str) -> list[ColumnElement[bool]]:
+    return [columns[name] == getattr(wanted, name) for name in names if getattr(wanted, name)]
+
+
+def _rows(database: Database, query: Select[Any]) -> Sequence[Any]:
+    def work(connection: Connection) -> Sequence[Any]:
+        return connection.execute(query).all()
+
+    return database.query(work)

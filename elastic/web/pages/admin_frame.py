@@ -1,0 +1,55 @@
+"""What the pages of administration share: their tables, their forms, and the answers to their forms."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.core.errors import UsageError
+from elastic.db.encryption import Cipher, cipher_of
+from elastic.db.errors import SecretError
+from elastic.web.context import context_of
+from elastic.web.flash import redirect
+from elastic.web.rendering import identity_of, render
+from elastic.web.sections import tabs_of
+from elastic.web.views.tables import FormView, TableView
+
+
+def show_table(request: Request, view: TableView) -> Response:
+    """Return a page with a table."""
+    return render(request, "table.html", view=view, tabs=_tabs(request, view.url))
+
+
+def show_form(request: Request, view: FormView, status: int = 200) -> Response:
+    """Return a page with a form."""
+    return render(request, "form.html", status, view=view, tabs=_tabs(request, view.parent[1]))
+
+
+def stored(
+    request: Request, store: Callable[[], None], *, back: str, message: str, form: Callable[[str], FormView]
+) -> Response:
+    """Store what a form has, and go back to the list; a refused form comes back with what was typed.
+
+    Args:
+        request: The request.
+        store: Stores it.
+        back: Address of the list.
+        message: What the list says then.
+        form: Returns the form with a problem.
+    """
+    try:
+        store()
+    except (UsageError, SecretError) as error:
+        sentence = str(error)
+        return show_form(request, form(sentence[:1].upper() + sentence[1:]), 400)
+    return redirect(request, back, message)
+
+
+def cipher(request: Request) -> Cipher:
+    """Return the cipher of stored secrets."""
+    return cipher_of(context_of(request).settings)
+
+
+def _tabs(request: Request, url: str) -> list[tuple[str, str, bool]]:
+    identity = identity_of(request)
+    return tabs_of(url, identity, request.app.state.addresses) if identity else []
