@@ -20,7 +20,7 @@ from elastic.web.routes import Router
 from elastic.web.security.identity import Identity
 from elastic.web.security.rights import Right
 from elastic.web.security.tokens import new_token
-from elastic.web.views.tables import FormField, FormView, RowAction, TableRow, TableView, text, when
+from elastic.web.views.tables import FormField, FormView, ListRow, RowAction, TableView, text, when
 
 router = Router()
 
@@ -52,7 +52,7 @@ def tokens(request: Request) -> Response:
     """List the tokens of all users."""
     now = context_of(request).clock()
     rows = [
-        TableRow(
+        ListRow(
             key=str(one.id),
             cells=(
                 text(one.name),

@@ -27,7 +27,7 @@ from elastic.web.routes import Router
 from elastic.web.sections import tabs_of
 from elastic.web.security.rights import Right
 from elastic.web.views.dag_rows import dag_url, run_url
-from elastic.web.views.tables import FormField, TableCell, TableRow, TableView, number, state, text, when
+from elastic.web.views.tables import FormField, ListRow, TableCell, TableView, number, state, text, when
 from elastic.web.views.times import duration
 
 router = Router()
@@ -87,7 +87,7 @@ def runs(request: Request, view: View) -> Response:
     found = runs_page(context_of(request).database, view.rows, after=after, limit=_PAGE_SIZE + 1)
     shown = found[:_PAGE_SIZE]
     rows = [
-        TableRow(
+        ListRow(
             key=f"{run.dag_id}.{run.run_id}",
             cells=(
                 text(run.run_id, url=run_url(run.dag_id, run.run_id)),
@@ -129,7 +129,7 @@ def instances(request: Request, view: View) -> Response:
     found = instances_page(context_of(request).database, view.rows, after=after, limit=_PAGE_SIZE + 1)
     shown = found[:_PAGE_SIZE]
     rows = [
-        TableRow(
+        ListRow(
             key=f"{one.dag_id}.{one.run_id}.{one.task_id}.{one.map_index}",
             cells=(
                 text(_task_name(one.task_id, one.map_index), url=_task_url(one)),
@@ -171,7 +171,7 @@ def jobs(request: Request) -> Response:
     """Show the processes that run task instances."""
     context = context_of(request)
     rows = [
-        TableRow(
+        ListRow(
             key=str(job.id),
             cells=(
                 text(job.id),
@@ -208,7 +208,7 @@ def logs(request: Request, view: View) -> Response:
 def import_errors(request: Request) -> Response:
     """Show the files that could not be loaded."""
     rows = [
-        TableRow(
+        ListRow(
             key=str(place),
             cells=(text(one.path, kind="mono"), when(one.at), text(_first_line(one.traceback))),
             detail=one.traceback,
@@ -233,7 +233,7 @@ def events_table(request: Request, view: BrowseQuery, *, title: str, path: str) 
     found = events_page(context_of(request).database, view.rows, before=before, limit=_PAGE_SIZE + 1)
     shown = found[:_PAGE_SIZE]
     is_audit = path.startswith("/admin")
-    rows = [TableRow(key=str(place), cells=_event_cells(one, with_address=is_audit)) for place, one in shown]
+    rows = [ListRow(key=str(place), cells=_event_cells(one, with_address=is_audit)) for place, one in shown]
     filters = [
         FormField(name="event", label="event", value=view.event),
         FormField(name="dag", label="DAG", value=view.dag),

@@ -18,7 +18,7 @@ from elastic.web.flash import redirect
 from elastic.web.pages.admin_frame import cipher, show_form, show_table, stored
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
-from elastic.web.views.tables import FormField, FormView, RowAction, TableRow, TableView, text
+from elastic.web.views.tables import FormField, FormView, ListRow, RowAction, TableView, text
 
 router = Router()
 
@@ -68,7 +68,7 @@ Given = Annotated[ConnectionForm, Form()]
 def connections(request: Request) -> Response:
     """List the connections."""
     rows = [
-        TableRow(
+        ListRow(
             key=one.conn_id,
             cells=(
                 text(one.conn_id, url=_address(one.conn_id)),

@@ -13,7 +13,7 @@ from elastic.web.pages.admin_frame import show_table
 from elastic.web.pages.browse import BrowseQuery, events_table
 from elastic.web.routes import Router
 from elastic.web.security.rights import PUBLIC, Right
-from elastic.web.views.tables import TableRow, TableView, text
+from elastic.web.views.tables import ListRow, TableView, text
 
 router = Router()
 
@@ -29,7 +29,7 @@ def settings(request: Request) -> Response:
     """Show the settings with their sources, without secrets."""
     found = context_of(request).settings
     rows = [
-        TableRow(
+        ListRow(
             key=option.name,
             cells=(
                 text(option.name, kind="mono"),
@@ -55,7 +55,7 @@ def settings(request: Request) -> Response:
 def health_page(request: Request) -> Response:
     """Show how the parts of the service are."""
     rows = [
-        TableRow(
+        ListRow(
             key=str(place),
             cells=(text(one.part), text("ok" if one.is_healthy else "missing"), text(one.detail)),
         )

@@ -19,7 +19,7 @@ from elastic.web.pages.admin_frame import show_form, show_table, stored
 from elastic.web.rendering import identity_of
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
-from elastic.web.views.tables import FormField, FormView, RowAction, TableRow, TableView, number, text
+from elastic.web.views.tables import FormField, FormView, ListRow, RowAction, TableView, number, text
 
 router = Router()
 
@@ -54,7 +54,7 @@ def pools(request: Request) -> Response:
     identity = identity_of(request)
     may_change = identity is not None and identity.may(Right.MANAGE_POOLS)
     rows = [
-        TableRow(
+        ListRow(
             key=pool.pool,
             cells=(
                 text(pool.pool, url=_address(pool.pool) if may_change else ""),

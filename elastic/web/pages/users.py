@@ -15,7 +15,7 @@ from elastic.web.pages.admin_frame import show_form, show_table, stored
 from elastic.web.routes import Router
 from elastic.web.security.passwords import check_password, hash_password
 from elastic.web.security.rights import Right
-from elastic.web.views.tables import FormField, FormView, RowAction, TableRow, TableView, text, when
+from elastic.web.views.tables import FormField, FormView, ListRow, RowAction, TableView, text, when
 
 router = Router()
 
@@ -35,7 +35,7 @@ class UserForm(BaseModel):
 def users(request: Request) -> Response:
     """List the users."""
     rows = [
-        TableRow(
+        ListRow(
             key=user.username,
             cells=(
                 text(user.username, url=_address(user.username)),

@@ -15,7 +15,7 @@ from elastic.web.flash import redirect
 from elastic.web.pages.admin_frame import cipher, show_form, show_table, stored
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
-from elastic.web.views.tables import FormField, FormView, RowAction, TableRow, TableView, text
+from elastic.web.views.tables import FormField, FormView, ListRow, RowAction, TableView, text
 
 router = Router()
 
@@ -37,7 +37,7 @@ Given = Annotated[VariableForm, Form()]
 def variables(request: Request) -> Response:
     """List the variables."""
     rows = [
-        TableRow(
+        ListRow(
             key=key,
             cells=(text(key, url=_address(key)), text("is set", kind="sub"), text(description)),
             actions=(_deletion(key),),

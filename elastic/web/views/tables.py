@@ -30,7 +30,7 @@ class RowAction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableRow:
+class ListRow:
     """Row of a table."""
 
     key: str
@@ -64,7 +64,7 @@ class TableView:
     #: address of the page without its query
     url: str
     columns: Sequence[str]
-    rows: Sequence[TableRow]
+    rows: Sequence[ListRow]
     #: what an empty table says: title and sentence
     empty: tuple[str, str]
     filters: Sequence[FormField] = ()
