@@ -1,12 +1,16 @@
 """Dead letters of a step, grouped by the class of the error and the line that raised it."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
+from threading import Lock
 
 from elastic.core.model.failure import Failure
 from elastic.core.text import one_line
+from elastic.persistence.home import RUN_FILE
 from elastic.persistence.run_store.inspection import KeptLetter, RunReader
 
 #: Number of letters that are grouped.
@@ -26,6 +30,8 @@ _OURS = re.compile(r"/elastic/(stages|aggregators|engine|core|flow|persistence)/
 #: Error types of the groups without a readable letter.
 DAMAGED, LARGE = "damaged dead letters", "large dead letters"
 _MAX_NAME = 120
+#: Steps whose groups a cache keeps, and the bytes of the letters that the groups of a step show.
+_MAX_KEPT, _MAX_KEPT_BYTES = 8, 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +171,36 @@ def letters_in_group(
     return page, None
 
 
+class LetterGroupCache:
+    """Cache of the groups of few steps, for as long as the file of a run does not change."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[str, int], tuple[tuple[int, int], LetterGroups]] = OrderedDict()
+
+    def groups(self, reader: RunReader, step: int, total: int) -> LetterGroups:
+        """Return the groups of a step as `letter_groups` does."""
+        found = (reader.folder / RUN_FILE).stat()
+        key, stamp = (str(reader.folder), step), (found.st_mtime_ns, found.st_size)
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        groups = letter_groups(reader, step, total)
+        if sum(group.first.size for group in groups.groups if group.first is not None) <= _MAX_KEPT_BYTES:
+            with self._lock:
+                self._kept[key] = (stamp, groups)
+                while len(self._kept) > _MAX_KEPT:
+                    self._kept.popitem(last=False)
+        return groups
+
+
 def _place(failure: Failure) -> str:
-    line = line_of(failure.traceback) if isinstance(failure.traceback, str) else None
-    return one_line(str(failure.function))[:_MAX_NAME] if line is None else str(line)[: 2 * _MAX_NAME]
+    traceback = failure.traceback if isinstance(failure.traceback, str) else ""
+    return _place_of(traceback[-_TAIL:], str(failure.function)[: 2 * _MAX_NAME])
+
+
+@lru_cache(maxsize=64)
+def _place_of(tail: str, function: str) -> str:
+    line = line_of(tail)
+    return one_line(function)[:_MAX_NAME] if line is None else str(line)[: 2 * _MAX_NAME]

@@ -7,11 +7,13 @@ import pytest
 from elastic.run_views.letter_groups import (
     DAMAGED,
     LARGE,
+    LetterGroupCache,
     LetterGroups,
     key_of,
     letter_groups,
     letters_in_group,
     line_of,
+    own_traceback,
 )
 from tests.run_views.stored_run_samples import HOSTILE_TEXTS, Sample, damage, letter_of, make_run, opened
 
@@ -115,3 +117,47 @@ def test_a_letter_of_a_whole_chunk_comes_before_those_of_its_entries(home: Path)
 def test_the_innermost_line_of_a_traceback_is_found(traceback: str, expected: str | None) -> None:
     found = line_of(traceback)
     assert (None if found is None else str(found)) == expected
+
+
+OWN = """Traceback (most recent call last):
+  File "/venv/elastic/stages/worker/worker.py", line 146, in _fold
+    state = aggregator.add_many(state, iter(entries))
+  File "/home/ada/prices.py", line 9, in convert
+    return to_cents(row)
+  File "/venv/lib/json/decoder.py", line 337, in decode
+    obj, end = self.raw_decode(s)
+json.decoder.JSONDecodeError: Expecting value
+"""
+
+
+def test_the_frames_of_elastic_before_those_of_the_user_are_left_out() -> None:
+    found = own_traceback(OWN).splitlines()
+    assert found[0] == '  File "/home/ada/prices.py", line 9, in convert'
+    assert found[-1] == "json.decoder.JSONDecodeError: Expecting value"
+
+
+def test_of_chained_errors_the_last_one_is_shown() -> None:
+    chained = (
+        'Traceback (most recent call last):\n  File "/a/first.py", line 1, in f\n    x\nKeyError: 1\n\nDuring\n\n' + OWN
+    )
+    assert own_traceback(chained) == own_traceback(OWN)
+    plain = chained.replace("/venv/elastic/stages/worker/worker.py", "/a/second.py")
+    assert own_traceback(plain).splitlines()[0] == '  File "/a/second.py", line 146, in _fold'
+
+
+@pytest.mark.parametrize("text", ["", "ValueError: no frame", *HOSTILE_TEXTS])
+def test_a_traceback_without_frames_is_shown_as_it_is(text: str) -> None:
+    assert own_traceback(text) == text[-20_000:].rstrip()
+
+
+def test_groups_are_kept_until_the_file_changes(home: Path) -> None:
+    folder = make_run(home, Sample(letters=[letter_of(1), letter_of(2)]))
+    cache = LetterGroupCache()
+    reader, _ = opened(folder)
+    try:
+        first = cache.groups(reader, 0, 2)
+        assert cache.groups(reader, 0, 2) is first
+        damage(folder, "UPDATE letter SET data=x'93' WHERE chunk=2")
+        assert len(cache.groups(reader, 0, 2).groups) == 2
+    finally:
+        reader.close()

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from elastic.persistence.run_store.inspection import KeptLetter
 from elastic.run_views.entry_text import entry_line, entry_text
-from elastic.run_views.letter_groups import group_of, key_of, letter_groups, letters_in_group, own_traceback
+from elastic.run_views.letter_groups import group_of, key_of, letters_in_group, own_traceback
 from elastic.run_views.open_step import OpenStep
 from elastic.web.errors import BadRequest
-from elastic.web.pages.flow_requests import MissingError, step_of
+from elastic.web.pages.flow_requests import GROUPS, MissingError, step_of
 from elastic.web.pages.flow_step import StepNumber
 from elastic.web.rendering import render, url_of
 from elastic.web.routes import Router
@@ -40,7 +40,7 @@ def letters_page(
         raise BadRequest(f"{after!r} is not the place of a dead letter.", "Begin at the first page.")
     with step_of(request, run_id, step) as opened:
         counts = opened.reader.snapshot(step)
-        groups = letter_groups(opened.reader, step, counts.letters - counts.redriven)
+        groups = GROUPS.groups(opened.reader, step, counts.letters - counts.redriven)
         page, last = letters_in_group(opened.reader, step, error or None, after=begin, limit=_PAGE)
         base = f"/flows/{run_id}/{step}/letters"
         next_url = url_of(base, error=error, after=f"{last[0]}-{'chunk' if last[1] < 0 else last[1]}") if last else ""

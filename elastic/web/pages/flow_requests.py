@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from elastic.db.page_queries.flow_tasks import task_of_flow_run
 from elastic.persistence.home import Home
+from elastic.run_views.letter_groups import LetterGroupCache
 from elastic.run_views.open_step import NoSuchStepError, OpenStep, RunDamagedError, RunNotHereError, open_step
 from elastic.run_views.run_list import RunList
 from elastic.web.context import context_of
@@ -16,6 +17,9 @@ from elastic.web.errors import Conflict, WebError
 
 #: Links that a page about a missing thing offers.
 _MAX_NEAR = 10
+
+#: Groups of dead letters, which the pages of a step share.
+GROUPS = LetterGroupCache()
 
 
 class MissingError(WebError):

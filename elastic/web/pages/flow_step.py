@@ -14,11 +14,11 @@ from elastic.core.receipts.merkle import SHOWN
 from elastic.run_actions import ActionKind, actions_of, output_of, refusal
 from elastic.run_views.chunk_cells import COLOURINGS, MAX_CELLS, CellState, ChunkCells, cells_of, spans_of
 from elastic.run_views.entry_text import entry_line
-from elastic.run_views.letter_groups import letter_groups, own_traceback
+from elastic.run_views.letter_groups import own_traceback
 from elastic.run_views.open_step import OpenStep
 from elastic.run_views.step_view import StepView, step_view
 from elastic.web.errors import BadRequest
-from elastic.web.pages.flow_requests import step_of
+from elastic.web.pages.flow_requests import GROUPS, step_of
 from elastic.web.rendering import render, url_of
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
@@ -50,7 +50,7 @@ def step_page(
     with step_of(request, run_id, step) as opened:
         view = step_view(opened.reader, opened.record, opened.sign, opened.now)
         cells = _cells(opened, "state", first, stop, MAX_CELLS)
-        groups = letter_groups(opened.reader, step, view.letters)
+        groups = GROUPS.groups(opened.reader, step, view.letters)
         rows = _rows(cells)
         return render(
             request,
