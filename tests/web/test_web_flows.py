@@ -19,6 +19,8 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
 from elastic.db.schema import log, task_attempt
+from elastic.engine.run import run as run_step
+from elastic.flow.loader import step_at
 from elastic.persistence.home import Home, new_run_id
 from elastic.persistence.run_store.live_file import write_live
 from elastic.web.views.flow_labels import flow_links
@@ -484,9 +486,7 @@ class TestActions:
         client = web("operator")
         answer = client.submit(f"/flows/{RUN}/0/verify")
         assert answer.status_code == 303
-        (lock,) = (run / "actions").glob("*.lock")
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+        wait_for_actions(run)
         assert "exit code 1" in client.get(answer.headers["location"]).text
         proof = client.get(f"/flows/{RUN}/0/proof").text
         assert "the row of receipts is damaged" in proof
@@ -523,6 +523,46 @@ class TestActions:
             page = text_of(web, address)
             assert "<b>\\x1b" not in page
             assert "\x1b" not in page
+
+
+FLOW = """import elastic
+from elastic.aggregators import Sum
+
+def to_cents(text):
+    return int(text{repair}) * 100
+
+flow = elastic.from_iterable([str(n) for n in range(9)] + ["30 EUR"], chunk_size=2).map(to_cents).aggregate(Sum())
+flow = flow.options(on_error="dead-letter", cluster="inline")
+"""
+
+
+def test_an_operator_redrives_the_bad_entries_of_a_repaired_flow(
+    web: Web, home: Path, tmp_path: Path, web_database: Database
+) -> None:
+    path = tmp_path / "prices.py"
+    path.write_text(FLOW.format(repair=""))
+    step = step_at(str(path) + ":flow")
+    result = run_step(step, metadata={"target": "prices.py:flow", "folder": str(tmp_path)})
+    path.write_text(FLOW.format(repair=".split()[0]"))
+    address = f"/flows/{result.run_id}/0"
+    client = web("operator")
+    assert f'action="{address}/redrive"' in client.get(address).text
+    answer = client.submit(f"{address}/redrive")
+    assert answer.status_code == 303, answer.text
+    wait_for_actions(home / "runs" / result.run_id)
+    log = client.get(answer.headers["location"]).text
+    assert "exit code 0" in log
+    assert "1 tried again, 0 left" in log
+    page = client.get(address).text
+    assert "None is left: 1 dead letter was redriven." in page
+    assert ("flow_redrive", "operator", f"run {result.run_id}, step 0") in audited(web_database)
+
+
+def wait_for_actions(folder: Path) -> None:
+    """Wait for the end of the actions of a run: their processes hold locks until then."""
+    for lock in (folder / "actions").glob("*.lock"):
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def test_a_task_page_gets_links_to_the_flow_runs_of_its_attempts(home: Path) -> None:
