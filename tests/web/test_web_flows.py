@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.live_view import LiveSpan
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
-from elastic.db.schema import log, task_attempt
+from elastic.db.schema import log, task_attempt, task_instance
 from elastic.engine.run import run as run_step
 from elastic.flow.loader import step_at
 from elastic.persistence.home import Home, new_run_id
 from elastic.persistence.run_store.live_file import write_live
+from elastic.run_views.run_list import RunList
 from elastic.web.views.flow_labels import flow_links
 from tests.run_views.stored_run_samples import (
     BEGAN,
@@ -275,8 +276,7 @@ class TestStep:
         assert "&lt;b&gt;disk&lt;/b&gt; full" in page
         assert f"`elastic resume {RUN} file.py:flow`" in page
 
-    def test_the_way_to_a_flow_of_a_task_leads_through_the_task(self, web: Web, home: Path, web_app: Any) -> None:
-        web_app.state.addresses |= {"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"}
+    def test_the_way_to_a_flow_of_a_task_leads_through_the_task(self, web: Web, home: Path) -> None:
         manifest = {"task": "etl.load[17] of r1", "task_instance": ["etl", "r1", "load", 17]}
         make_run(home, Sample(manifest=manifest))
         page = text_of(web, f"/flows/{RUN}/0")
@@ -567,11 +567,21 @@ def wait_for_actions(folder: Path) -> None:
 
 def test_a_task_page_gets_links_to_the_flow_runs_of_its_attempts(home: Path) -> None:
     make_run(home, Sample(chunks=10, failed={1: 1}, letters=[letter_of(1)]))
-    links = flow_links(Home(home), [None, RUN, OTHER_RUN, RUN, "nonsense"])
+    links = flow_links(RunList(Home(home)), [None, RUN, OTHER_RUN, RUN, "nonsense"])
     assert [(link.url, link.text, link.state) for link in links] == [
         (f"/flows/{RUN}/0", "10 chunks, 1 bad entry", "complete"),
         (f"/flows/{OTHER_RUN}/0", "its folder is not on this machine", ""),
     ]
+
+
+def test_the_page_of_a_task_instance_leads_to_its_flow_run(web: Web, home: Path, web_database: Database) -> None:
+    make_run(home, Sample(chunks=10, failed={1: 1}, letters=[letter_of(1)]))
+    key = store_attempt(web_database, RUN, host="node-1")
+    same = (task_instance.c.dag_id == key.dag_id) & (task_instance.c.task_id == key.task_id)
+    with web_database.begin() as connection:
+        connection.execute(update(task_instance).where(same).values(flow_run_id=RUN))
+    page = text_of(web, f"/dags/{key.dag_id}/runs/{key.run_id}/tasks/{key.task_id}")
+    assert f'<a class="link" href="/flows/{RUN}/0" title="Flow run {RUN}">Flow: 10 chunks, 1 bad entry</a>' in page
 
 
 def store_attempt(database: Database, flow_run_id: str, *, host: str) -> TaskKey:

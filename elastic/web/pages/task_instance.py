@@ -18,6 +18,7 @@ from elastic.web.context import context_of
 from elastic.web.errors import BadRequest
 from elastic.web.flash import redirect
 from elastic.web.log_file import LogFile, MissingLogError, open_log
+from elastic.web.pages.flow_requests import runs_of
 from elastic.web.pages.grid import numbers_of
 from elastic.web.pages.log import log_path_of
 from elastic.web.pages.lookups import dag_url, instance_of, instance_url, run_url
@@ -28,6 +29,7 @@ from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 from elastic.web.views.failure import failure_of
+from elastic.web.views.flow_labels import flow_links
 
 router = Router()
 
@@ -101,6 +103,7 @@ def _page(request: Request, key: TaskKey) -> Response:
         "why_first": first_obstacle(request, run, row),
         "tab": tab,
         "query": query,
+        "flow_links": flow_links(runs_of(request), [row.flow_run_id, attempt.flow_run_id if attempt else None]),
     }
     match tab:
         case "why":

@@ -9,7 +9,6 @@ from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import ElasticError
 from elastic.core.model.failure import DeadLetter
 from elastic.core.text import one_line
-from elastic.persistence.home import Home
 from elastic.persistence.stored_run import UNREADABLE
 from elastic.run_views.letter_groups import SourceLine, line_of
 from elastic.run_views.run_list import RunList
@@ -114,9 +113,8 @@ def task_crumbs(manifest: Mapping[str, Any], addresses: Collection[str]) -> list
     return [("DAGs", "/"), (dag_id, dag), (run_id, f"{dag}/runs/{_quoted(run_id)}"), copy]
 
 
-def flow_links(home: Home, flow_run_ids: Iterable[str | None]) -> list[FlowLink]:
+def flow_links(runs: RunList, flow_run_ids: Iterable[str | None]) -> list[FlowLink]:
     """Return links to the flow runs of a task instance and of its attempts, each once; unknown ids give no link."""
-    runs = RunList(home)
     links = []
     for run_id in dict.fromkeys(run_id for run_id in flow_run_ids if run_id):
         try:
