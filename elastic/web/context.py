@@ -90,3 +90,8 @@ def context_of(request: Request) -> WebContext:
     """Return the context of the server that received a request."""
     context: WebContext = request.app.state.context
     return context
+
+
+def address_of(request: Request) -> str:
+    """Return the address from which a request came, or an empty string."""
+    return request.client.host if request.client else ""

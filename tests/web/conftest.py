@@ -41,7 +41,8 @@ class WebClient(TestClient):
         if role is not None:
             # Without the form, whose password takes long to verify.
             session_id = new_session_id()
-            app.state.sessions.open(session_id, str(role), "testclient", app.state.context.clock())
+            time = app.state.context.clock()
+            app.state.sessions.open(session_id, str(role), "testclient", time, password_hash=HASH)
             self.cookies.set("elastic", session_id)
 
     @property

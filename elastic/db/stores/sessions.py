@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import ipaddress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
@@ -51,8 +52,19 @@ class SessionStore:
     def __init__(self, database: Database, *, idle: dt.timedelta, absolute: dt.timedelta) -> None:
         self._database, self._idle, self._absolute = database, idle, absolute
 
-    def open(self, session_id: str, username: str, address: str, time: dt.datetime) -> None:
-        """Store a session of a user who has just logged in, and remove the sessions that have ended."""
+    def open(self, session_id: str, username: str, address: str, time: dt.datetime, *, password_hash: str) -> bool:
+        """Store a session of a user whose password was verified, and remove the sessions that have ended.
+
+        Args:
+            session_id: A new id.
+            username: The user.
+            address: The address from which the user asks.
+            time: The time.
+            password_hash: The hash that the password has.
+
+        Returns:
+            Whether the session is open: not if the user was disabled, deleted or given another password since.
+        """
         row = {
             "digest": digest_of(session_id),
             "username": username,
@@ -60,17 +72,24 @@ class SessionStore:
             "created_at": time,
             "seen_at": time,
         }
+        same_user = user_account.c.username == username
+        user = select(user_account.c.is_active, user_account.c.password_hash).where(same_user).with_for_update()
         ended = or_(table.c.seen_at < time - self._idle, table.c.created_at < time - self._absolute)
-        login = update(user_account).where(user_account.c.username == username).values(logged_in_at=time)
 
-        def work(connection: Connection, _: bool) -> None:
+        def work(connection: Connection, _: bool) -> bool:
+            # Locked: a change of the user ends all sessions of the user, or makes this one impossible.
+            found = connection.execute(user).one_or_none()
+            if found is None or not found.is_active or found.password_hash != password_hash:
+                return False
             connection.execute(delete(table).where(ended))
             connection.execute(delete(table).where(table.c.digest == row["digest"]))
             connection.execute(insert(table), row)
-            connection.execute(login)
-            audit.note(connection, "logged in", username)
+            connection.execute(update(user_account).where(same_user).values(logged_in_at=time))
+            with audit.acting_for(audit.Actor(username, address)):
+                audit.note(connection, "logged in", username)
+            return True
 
-        self._database.write(work)
+        return self._database.write(work)
 
     def find(self, session_id: str, time: dt.datetime) -> OpenSession | None:
         """Return a session that has not ended and whose user is active, or None."""
@@ -103,28 +122,48 @@ class SessionStore:
         change = update(table).where(table.c.digest == digest_of(session_id)).values(seen_at=time)
         self._database.write(lambda connection, _: connection.execute(change).close())
 
-    def close(self, session_id: str, username: str) -> None:
-        """End a session."""
+    def close(self, session_id: str, address: str) -> None:
+        """End a session, if there is one with this id. The audit log has the name of its user."""
+        same = table.c.digest == digest_of(session_id)
 
         def work(connection: Connection, _: bool) -> None:
-            connection.execute(delete(table).where(table.c.digest == digest_of(session_id)))
-            audit.note(connection, "logged out", username)
+            username = connection.execute(select(table.c.username).where(same)).scalar_one_or_none()
+            if username is None:
+                return
+            connection.execute(delete(table).where(same))
+            with audit.acting_for(audit.Actor(username, address)):
+                audit.note(connection, "logged out", username)
 
         self._database.write(work)
 
 
 class LoginTries:
-    """Store of failed logins by account and address."""
+    """Store of failed logins by account and address, where a network of IPv6 counts as one address.
+
+    A login is recorded before its password is verified, so that parallel ones count each other.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def failed(self, username: str, address: str, time: dt.datetime) -> FailedLogins:
-        """Return the failed logins of an address in the last minutes."""
-        of_address = login_try.c.address == digest_of(address)
+    def begin(self, username: str, address: str, time: dt.datetime) -> int:
+        """Record a login as failed, and return its id. The old ones are forgotten."""
+        row = {"account": digest_of(username), "address": _digest_of_address(address), "at": time}
+
+        def work(connection: Connection, _: bool) -> int:
+            connection.execute(delete(login_try).where(login_try.c.at < time - TRY_PERIOD))
+            key = connection.execute(insert(login_try), row).inserted_primary_key
+            assert key is not None  # noqa: S101 - one row has a key
+            return int(key[0])
+
+        return self._database.write(work)
+
+    def failed(self, username: str, address: str, time: dt.datetime, *, besides: int) -> FailedLogins:
+        """Return the failed logins of an address in the last minutes, besides the one with this id."""
+        of_address = login_try.c.address == _digest_of_address(address)
         query = (
             select(login_try.c.account, func.count().label("tries"), func.max(login_try.c.at).label("last_at"))
-            .where(of_address, login_try.c.at >= time - TRY_PERIOD)
+            .where(of_address, login_try.c.at >= time - TRY_PERIOD, login_try.c.id != besides)
             .group_by(login_try.c.account)
         )
         rows = self._database.query(lambda connection: connection.execute(query).all())
@@ -135,23 +174,35 @@ class LoginTries:
             last_at=max((row.last_at for row in rows), default=None),
         )
 
-    def add(self, username: str, address: str, time: dt.datetime) -> None:
-        """Record a failed login, and forget the old ones."""
-        row = {"account": digest_of(username), "address": digest_of(address), "at": time}
+    def drop(self, try_id: int) -> None:
+        """Forget one login, whose password was not verified."""
+        same = login_try.c.id == try_id
+        self._database.write(lambda connection, _: connection.execute(delete(login_try).where(same)).close())
 
-        def work(connection: Connection, _: bool) -> None:
-            connection.execute(delete(login_try).where(login_try.c.at < time - TRY_PERIOD))
-            connection.execute(insert(login_try), row)
-            audit.note(connection, "login failed", f"from {address}")
-
-        self._database.write(work)
+    def note(self, event: str, username: str, address: str) -> None:
+        """Log that the password was wrong. `username` is a known name, as the given one may be a password."""
+        with audit.acting_for(audit.Actor(username, address)):
+            audit.record(self._database, event, f"from {address}")
 
     def forget(self, username: str, address: str) -> None:
         """Forget the failed logins of an account from an address, after a login that worked."""
-        same = (login_try.c.account == digest_of(username)) & (login_try.c.address == digest_of(address))
+        same = (login_try.c.account == digest_of(username)) & (login_try.c.address == _digest_of_address(address))
         self._database.write(lambda connection, _: connection.execute(delete(login_try).where(same)).close())
 
 
 def digest_of(text: str) -> str:
     """Return the SHA-256 of a string in hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _digest_of_address(address: str) -> str:
+    """Return the digest of the address as which logins count: of IPv6, the network of 64 bits that one user has."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return digest_of(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return digest_of(str(found.ipv4_mapped))
+        return digest_of(f"{int(found) >> 64:x}/64")
+    return digest_of(str(found))

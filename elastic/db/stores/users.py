@@ -1,6 +1,7 @@
 """Store of the users of the web server. It keeps hashes of passwords, never passwords."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -71,7 +72,9 @@ class UserStore:
         return [_user(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
 
     def find(self, username: str) -> User | None:
-        """Return a user, or None."""
+        """Return a user, or None. A name that no user can have is never compared with those in the database."""
+        if not username.isascii() or not username.isprintable():
+            return None
         query = select(table).where(table.c.username == username)
         row = self._database.query(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _user(row)
@@ -120,14 +123,28 @@ class UserStore:
 
         self._database.write(work)
 
-    def set_password(self, username: str, password_hash: str, *, is_initial: bool = False) -> None:
+    def set_password(
+        self, username: str, password_hash: str, *, is_initial: bool = False, instead_of: str | None = None
+    ) -> None:
         """Set the hash of a password, and end the sessions of the user.
+
+        Args:
+            username: The user.
+            password_hash: The new hash.
+            is_initial: Whether a command made up the password.
+            instead_of: The hash that the user must still have; None for any.
 
         Raises:
             UnknownRowError: There is no such user.
+            UsageError: The user has another hash than `instead_of`.
         """
         values = {"password_hash": password_hash, "is_password_initial": is_initial}
-        self._change(username, values, "password set", username)
+
+        def check(before: Any) -> None:
+            if instead_of is not None and before.password_hash not in (instead_of, password_hash):
+                raise UsageError(f"the password of user {username!r} was changed meanwhile; log in with the new one.")
+
+        self._change(username, values, "password set", username, check=check)
 
     def set_role(self, username: str, role: Role) -> None:
         """Set the role of a user, and end the sessions of the user.
@@ -181,12 +198,20 @@ class UserStore:
         self._database.write(work)
 
     def _change(
-        self, username: str, values: dict[str, Any], event: str, detail: str, *, keeps_admin: bool = False
+        self,
+        username: str,
+        values: dict[str, Any],
+        event: str,
+        detail: str,
+        *,
+        keeps_admin: bool = False,
+        check: Callable[[Any], None] = lambda before: None,
     ) -> None:
         def work(connection: Connection, _: bool) -> None:
             before = _locked(connection, username)
             if before is None:
                 raise _unknown(username)
+            check(before)
             if keeps_admin and values.get("role") != Role.ADMIN:
                 _check_admin_left(connection, before)
             connection.execute(update(table).where(table.c.username == username).values(**values))

@@ -9,13 +9,14 @@ from starlette.responses import Response
 
 from elastic.core.errors import UsageError
 from elastic.db.stores.users import UserStore
-from elastic.web.context import context_of
+from elastic.web.context import address_of, context_of
 from elastic.web.errors import Unauthorized
 from elastic.web.flash import redirect
 from elastic.web.rendering import identity_of, render
 from elastic.web.routes import Router
 from elastic.web.security.identity import Identity
-from elastic.web.security.passwords import check_password, hash_password, is_password
+from elastic.web.security.logins import LoginDelayedError, LoginRefusedError
+from elastic.web.security.passwords import check_password, hash_password
 from elastic.web.security.rights import Right
 from elastic.web.security.sessions import set_session_cookie
 from elastic.web.views.times import zone_of
@@ -46,19 +47,25 @@ def set_password(
     repeated: Annotated[str, Form()] = "",
 ) -> Response:
     """Set the password of the user, which ends all sessions, and open a new one."""
-    user, context = _user(request), context_of(request)
-    store = UserStore(context.database)
-    if not is_password(current, store.get(user.username).password_hash):
+    user, logins, address = _user(request), request.app.state.logins, address_of(request)
+    try:
+        before = logins.verify(user.username, current, address, event="password check failed")
+    except LoginRefusedError:
         return _page(request, 400, problem="The present password is wrong; nothing was changed.")
+    except LoginDelayedError as error:
+        problem = f"The present password was wrong too often; wait {error.seconds} s and try again."
+        response = _page(request, 429, problem=problem)
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
     if password != repeated:
         return _page(request, 400, problem="The two new passwords differ; nothing was changed.")
     try:
         checked = check_password(user.username, password)
     except UsageError as error:
         return _page(request, 400, problem=f"{str(error)[:1].upper()}{str(error)[1:]}")
-    store.set_password(user.username, hash_password(checked))
-    address = request.client.host if request.client else ""
-    session_id = request.app.state.logins.open(user.username, password, address)
+    password_hash = hash_password(checked)
+    UserStore(context_of(request).database).set_password(user.username, password_hash, instead_of=before.password_hash)
+    session_id = logins.begin(user.username, password_hash, address)
     response = redirect(request, "/account")
     set_session_cookie(request, response, session_id)
     return response

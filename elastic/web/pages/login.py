@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from elastic.db.stores.users import UserStore
-from elastic.web.context import context_of
+from elastic.web.context import address_of, context_of
 from elastic.web.flash import local_url
 from elastic.web.rendering import identity_of, render
 from elastic.web.routes import Router
@@ -35,7 +35,7 @@ def log_in(
 ) -> Response:
     """Open a session, and go to the page that was asked for."""
     request.state.identity = None
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     try:
         session_id = request.app.state.logins.open(username, password, address)
     except LoginRefusedError as error:
@@ -47,7 +47,7 @@ def log_in(
     response = RedirectResponse(local_url(next), status_code=303)
     old = session_id_of(request)
     if old:
-        request.app.state.sessions.close(old, username)
+        request.app.state.sessions.close(old, address)
     set_session_cookie(request, response, session_id)
     return response
 
@@ -57,7 +57,7 @@ def log_out(request: Request) -> Response:
     """End the session."""
     identity = identity_of(request)
     if identity is not None and identity.session_id:
-        request.app.state.sessions.close(identity.session_id, identity.username)
+        request.app.state.sessions.close(identity.session_id, address_of(request))
     request.state.identity = None
     response = RedirectResponse("/login", status_code=303)
     drop_session_cookie(request, response)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from elastic.core.errors import ElasticError
 from elastic.db.database import Database
 from elastic.db.stores.sessions import FailedLogins, LoginTries, SessionStore
-from elastic.db.stores.users import UserStore
+from elastic.db.stores.users import User, UserStore
 from elastic.web.security.passwords import absent_hash, is_password
 from elastic.web.security.sessions import new_session_id
 
@@ -14,6 +14,9 @@ from elastic.web.security.sessions import new_session_id
 _FREE_OF_ACCOUNT, _FREE_OF_ADDRESS = 5, 20
 
 _LONGEST_DELAY = 60
+
+#: Owner in the audit log of logins with unknown names, which may be passwords in the wrong field.
+_UNKNOWN = "unknown"
 
 
 class LoginRefusedError(ElasticError):
@@ -54,24 +57,51 @@ class Logins:
     def open(self, username: str, password: str, address: str) -> str:
         """Open a session of a user and return its id.
 
+        Raises:
+            LoginRefusedError: The name or the password is wrong, or the user is disabled.
+            LoginDelayedError: Too many logins from the address failed.
+        """
+        user = self.verify(username, password, address)
+        return self.begin(user.username, user.password_hash, address)
+
+    def verify(self, username: str, password: str, address: str, *, event: str = "login failed") -> User:
+        """Return the user whose name and password these are.
+
         An unknown name takes as long as a wrong password, and gives the same error.
+
+        Args:
+            username: The given name.
+            password: The given password.
+            address: The address from which the user asks.
+            event: Name of a failure in the audit log.
 
         Raises:
             LoginRefusedError: The name or the password is wrong, or the user is disabled.
             LoginDelayedError: Too many logins from the address failed.
         """
         time = self._clock()
-        seconds = _delay(self._tries.failed(username, address, time), time)
+        try_id = self._tries.begin(username, address, time)
+        seconds = _delay(self._tries.failed(username, address, time, besides=try_id), time)
         if seconds > 0:
+            self._tries.drop(try_id)
             raise LoginDelayedError(seconds)
         user = self._users.find(username)
         is_right = is_password(password, absent_hash() if user is None else user.password_hash)
         if user is None or not is_right or not user.is_active:
-            self._tries.add(username, address, time)
+            self._tries.note(event, _UNKNOWN if user is None else user.username, address)
             raise LoginRefusedError
         self._tries.forget(username, address)
+        return user
+
+    def begin(self, username: str, password_hash: str, address: str) -> str:
+        """Open a session of a user whose password was verified, and return its id.
+
+        Raises:
+            LoginRefusedError: The user has another password by now, or is disabled.
+        """
         session_id = new_session_id()
-        self._sessions.open(session_id, user.username, address, time)
+        if not self._sessions.open(session_id, username, address, self._clock(), password_hash=password_hash):
+            raise LoginRefusedError
         return session_id
 
 
