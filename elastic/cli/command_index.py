@@ -54,6 +54,7 @@ INDEX = {
     "health": CommandEntry("service.standalone", "Check the parts of the service.", "health", "HEALTH_EXAMPLE"),
     # administration
     "users": CommandEntry("admin.users", "Manage users of the web server."),
+    "tokens": CommandEntry("admin.tokens", "Manage API tokens of programs."),
     "connections": CommandEntry("admin.connections", "Manage and test connections to other systems."),
     "variables": CommandEntry("admin.variables", "Manage variables that DAGs read by name."),
     "pools": CommandEntry("admin.pools", "Manage pools: slots that limit parallel tasks."),

@@ -6,6 +6,8 @@ from fastapi import APIRouter, FastAPI
 
 from elastic.db.stores.sessions import SessionStore
 from elastic.version import __version__
+from elastic.web.api import administration, description
+from elastic.web.api import dags as api_dags
 from elastic.web.change_feed import ChangeFeed, ChangePoller
 from elastic.web.context import WebContext
 from elastic.web.errors import add_handlers, refused, unexpected
@@ -75,7 +77,7 @@ PAGES: tuple[APIRouter, ...] = (
 )
 
 #: Routers of the API.
-API: tuple[APIRouter, ...] = ()
+API: tuple[APIRouter, ...] = (api_dags.router, administration.router, description.router)
 
 
 def create_app(context: WebContext) -> FastAPI:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.text import error_text, one_line
-from elastic.db.errors import DatabaseError, SecretError, UnknownRowError
+from elastic.db.errors import DatabaseError, RowExistsError, SecretError, UnknownRowError
 from elastic.web.rendering import render
 
 _log = logging.getLogger(__name__)
@@ -187,6 +187,8 @@ def _of_elastic_error(request: Request, error: Exception) -> Response:
     sentence = error_text(error)
     sentence = sentence[:1].upper() + sentence[1:]
     match error:
+        case RowExistsError():
+            return error_response(request, HTTPStatus.CONFLICT, sentence)
         case UnknownRowError():
             return error_response(request, HTTPStatus.NOT_FOUND, sentence)
         case UsageError() | SecretError():

@@ -35,6 +35,8 @@ _ACTIVE = (RunState.QUEUED, RunState.RUNNING)
 class DagFilter:
     """Selection of DAGs."""
 
+    #: one DAG
+    dag_id: str = ""
     #: part of the id, the owner or a tag
     text: str = ""
     tag: str = ""
@@ -165,6 +167,8 @@ def _dags(wanted: DagFilter, after: str) -> Select[Any]:
 
 def _conditions(wanted: DagFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
+    if wanted.dag_id:
+        found.append(dag.c.dag_id == wanted.dag_id)
     if wanted.text:
         text = wanted.text.lower()
         columns = (dag.c.dag_id, dag.c.owner, dag.c.tags)

@@ -1,0 +1,232 @@
+"""Pools, variables, connections, users and tokens. No answer contains a secret."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.db.stores.api_tokens import ApiTokenStore
+from elastic.db.stores.connections import ConnectionStore
+from elastic.db.stores.pools import PoolStore
+from elastic.db.stores.users import Role, User, UserStore
+from elastic.db.stores.variables import VariableStore
+from elastic.web.api.answers import PREFIX, Name, answer
+from elastic.web.context import context_of
+from elastic.web.errors import NotFound, Unauthorized
+from elastic.web.pages.admin_frame import cipher
+from elastic.web.rendering import identity_of
+from elastic.web.routes import Router
+from elastic.web.security.identity import Identity
+from elastic.web.security.passwords import check_password, hash_password
+from elastic.web.security.rights import Right
+from elastic.web.security.tokens import new_token
+
+router = Router(prefix=PREFIX, tags=["administration"])
+
+TokenId = Annotated[int, Path(ge=0, lt=2**62)]
+
+
+class PoolBody(BaseModel, extra="forbid"):
+    """Pool to store."""
+
+    slots: int = Field(ge=-1, le=10**6, description="-1 for no limit")
+    description: str = Field(default="", max_length=2000)
+
+
+class VariableBody(BaseModel, extra="forbid"):
+    """Variable to store. No answer contains its value."""
+
+    value: str = Field(max_length=200_000)
+    description: str | None = Field(default=None, max_length=2000)
+
+
+class ConnectionBody(BaseModel, extra="forbid"):
+    """Connection to store. A password or extra of null keeps the stored one."""
+
+    kind: str = Field(min_length=1, max_length=64)
+    host: str | None = Field(default=None, max_length=500)
+    port: int | None = Field(default=None, ge=0, le=65535)
+    login: str | None = Field(default=None, max_length=500)
+    schema_: str | None = Field(default=None, alias="schema", max_length=2000)
+    password: str | None = Field(default=None, max_length=5000)
+    extra: dict[str, Any] | None = None
+
+
+class UserBody(BaseModel, extra="forbid"):
+    """User to create."""
+
+    username: str = Field(max_length=250)
+    role: Role = Role.VIEWER
+    password: str = Field(max_length=300)
+
+
+class UserChange(BaseModel, extra="forbid"):
+    """Change of a user; null keeps what is stored."""
+
+    role: Role | None = None
+    password: str | None = Field(default=None, max_length=300)
+    is_active: bool | None = None
+
+
+class TokenBody(BaseModel, extra="forbid"):
+    """Token to make."""
+
+    name: str = Field(min_length=1, max_length=200)
+    role: Role = Role.VIEWER
+    days: int = Field(default=90, ge=0, le=3650, description="0 for no end")
+
+
+@router.get("/me", requires=Right.READ)
+def me(request: Request) -> Response:
+    """Return the user of the token or the session."""
+    identity = _user(request)
+    return answer(request, {"username": identity.username, "role": identity.role})
+
+
+@router.get("/pools", requires=Right.READ)
+def pools(request: Request) -> Response:
+    """List the pools with their used slots."""
+    return answer(request, {"items": PoolStore(context_of(request).database).all(), "next": None})
+
+
+@router.put("/pools/{name}", requires=Right.MANAGE_POOLS)
+def put_pool(request: Request, name: Name, body: PoolBody) -> Response:
+    """Create or change a pool."""
+    store = PoolStore(context_of(request).database)
+    store.put(name, body.slots, body.description)
+    return answer(request, next(one for one in store.all() if one.pool == name))
+
+
+@router.delete("/pools/{name}", requires=Right.MANAGE_POOLS, status_code=204)
+def delete_pool(request: Request, name: Name) -> Response:
+    """Delete a pool."""
+    PoolStore(context_of(request).database).delete(name)
+    return Response(status_code=204)
+
+
+@router.get("/variables", requires=Right.READ_VARIABLES)
+def variables(request: Request) -> Response:
+    """List the names of the variables."""
+    keys = VariableStore(context_of(request).database, cipher(request)).keys()
+    return answer(request, {"items": [{"key": key, "description": text} for key, text in keys], "next": None})
+
+
+@router.put("/variables/{name}", requires=Right.MANAGE_VARIABLES, status_code=204)
+def put_variable(request: Request, name: Name, body: VariableBody) -> Response:
+    """Store a variable, encrypted."""
+    VariableStore(context_of(request).database, cipher(request)).put(name, body.value, body.description)
+    return Response(status_code=204)
+
+
+@router.delete("/variables/{name}", requires=Right.MANAGE_VARIABLES, status_code=204)
+def delete_variable(request: Request, name: Name) -> Response:
+    """Delete a variable."""
+    VariableStore(context_of(request).database, cipher(request)).delete(name)
+    return Response(status_code=204)
+
+
+@router.get("/connections", requires=Right.READ_CONNECTIONS)
+def connections(request: Request) -> Response:
+    """List the connections, and whether each has a password."""
+    return answer(request, {"items": _connections(request).listed(), "next": None})
+
+
+@router.put("/connections/{name}", requires=Right.MANAGE_CONNECTIONS, status_code=204)
+def put_connection(request: Request, name: Name, body: ConnectionBody) -> Response:
+    """Create or change a connection."""
+    store = _connections(request)
+    is_new = name not in {one.conn_id for one in store.listed()}
+    store.put({"conn_id": name, **body.model_dump(by_alias=True)}, is_new=is_new)
+    return Response(status_code=204)
+
+
+@router.delete("/connections/{name}", requires=Right.MANAGE_CONNECTIONS, status_code=204)
+def delete_connection(request: Request, name: Name) -> Response:
+    """Delete a connection."""
+    _connections(request).delete(name)
+    return Response(status_code=204)
+
+
+@router.get("/users", requires=Right.MANAGE_USERS)
+def users(request: Request) -> Response:
+    """List the users."""
+    found = UserStore(context_of(request).database).all()
+    return answer(request, {"items": [_shown(user) for user in found], "next": None})
+
+
+@router.post("/users", requires=Right.MANAGE_USERS, status_code=201)
+def create_user(request: Request, body: UserBody) -> Response:
+    """Create a user."""
+    store = UserStore(context_of(request).database)
+    store.create(body.username, body.role, hash_password(check_password(body.username, body.password)))
+    return answer(request, _shown(store.get(body.username)), 201, Location=f"{PREFIX}/users/{body.username}")
+
+
+@router.patch("/users/{name}", requires=Right.MANAGE_USERS)
+def change_user(request: Request, name: Name, body: UserChange) -> Response:
+    """Change the role, the password or the state of a user, which ends the user's logins."""
+    store = UserStore(context_of(request).database)
+    store.get(name)
+    password_hash = hash_password(check_password(name, body.password)) if body.password is not None else None
+    if body.role is not None:
+        store.set_role(name, body.role)
+    if password_hash is not None:
+        store.set_password(name, password_hash)
+    if body.is_active is not None:
+        store.set_active(name, active=body.is_active)
+    return answer(request, _shown(store.get(name)))
+
+
+@router.delete("/users/{name}", requires=Right.MANAGE_USERS, status_code=204)
+def delete_user(request: Request, name: Name) -> Response:
+    """Delete a user with all logins and tokens."""
+    UserStore(context_of(request).database).delete(name)
+    return Response(status_code=204)
+
+
+@router.get("/tokens", requires=Right.MANAGE_TOKENS)
+def tokens(request: Request) -> Response:
+    """List the tokens of all users, without their secrets."""
+    return answer(request, {"items": ApiTokenStore(context_of(request).database).all(), "next": None})
+
+
+@router.post("/tokens", requires=Right.MANAGE_TOKENS, status_code=201)
+def create_token(request: Request, body: TokenBody) -> Response:
+    """Make a token of the user. Only this answer contains it."""
+    identity, context, secret = _user(request), context_of(request), new_token()
+    time = context.clock()
+    role = min(body.role, identity.role, key=lambda one: one.rank)
+    expires_at = time + dt.timedelta(days=body.days) if body.days else None
+    number = ApiTokenStore(context.database).add(
+        secret, identity.username, name=body.name, role=role, time=time, expires_at=expires_at
+    )
+    return answer(request, {"id": number, "token": secret, "role": role, "expires_at": expires_at}, 201)
+
+
+@router.delete("/tokens/{token_id}", requires=Right.MANAGE_TOKENS, status_code=204)
+def revoke_token(request: Request, token_id: TokenId) -> Response:
+    """Revoke a token."""
+    store = ApiTokenStore(context_of(request).database)
+    if token_id not in {one.id for one in store.all()}:
+        raise NotFound("token", str(token_id))
+    store.revoke(token_id)
+    return Response(status_code=204)
+
+
+def _connections(request: Request) -> ConnectionStore:
+    return ConnectionStore(context_of(request).database, cipher(request))
+
+
+def _user(request: Request) -> Identity:
+    identity = identity_of(request)
+    if identity is None:
+        raise Unauthorized("This needs an API token.")
+    return identity
+
+
+def _shown(user: User) -> dict[str, Any]:
+    names = ("username", "role", "is_active", "created_at", "logged_in_at")
+    return {name: getattr(user, name) for name in names}

@@ -1,0 +1,116 @@
+"""Answers of the API: JSON with an ETag, and pages of lists with the address of the next one."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.web.errors import BadRequest
+from elastic.web.rendering import url_of
+
+T = TypeVar("T")
+
+PREFIX = "/api/v1"
+
+#: Between the parts of a key in an address; ids never contain it.
+_SEPARATOR = "~"
+
+#: Names in addresses: letters, digits, `_`, `-`, `.`.
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.\-]{1,250}$")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+After = Annotated[str, Query(max_length=800)]
+
+
+def answer(request: Request, value: Any, status: int = 200, **headers: str) -> Response:
+    """Return a value as JSON, or 304 if the program has it already."""
+    body = json.dumps(plain(value), ensure_ascii=True, allow_nan=False).encode()
+    if request.method == "GET" and status == 200:
+        headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+    return Response(body, status, headers, media_type="application/json")
+
+
+def page(request: Request, found: Sequence[T], limit: int, key: Callable[[T], Sequence[object]]) -> Response:
+    """Return a page of a list, and the address of the next one.
+
+    Args:
+        request: The request.
+        found: At most one row more than the page has.
+        limit: Rows of the page.
+        key: Returns the key of a row, after which the next page begins.
+    """
+    following = None
+    if len(found) > limit:
+        after = _SEPARATOR.join(_text(part) for part in key(found[limit - 1]))
+        query = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
+        following = url_of(str(request.scope["path"]), **dict(query), after=after)
+    return answer(request, {"items": found[:limit], "next": following})
+
+
+def key_of(after: str, parts: int) -> list[str] | None:
+    """Return the key after which a page begins; None for the first page.
+
+    Raises:
+        BadRequest: The key has another number of parts.
+    """
+    if not after:
+        return None
+    found = after.split(_SEPARATOR)
+    if len(found) != parts:
+        raise BadRequest("The key in `after` is not valid.", "Use the address in `next`.")
+    return found
+
+
+def instant(text: str) -> dt.datetime:
+    """Return a time of ISO 8601 with its zone.
+
+    Raises:
+        BadRequest: It is no such time.
+    """
+    try:
+        found = dt.datetime.fromisoformat(text.strip())
+        found.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        found = None
+    if found is None or found.tzinfo is None:
+        raise BadRequest(f"{text[:60]!r} is no time with a zone.", "Give one such as 2026-11-29T02:00:00Z.")
+    return found
+
+
+def whole_number(text: str) -> int:
+    """Return a number of a key.
+
+    Raises:
+        BadRequest: It is no number, or too large.
+    """
+    if not text.removeprefix("-").isdecimal() or len(text) > 18:
+        raise BadRequest("The key in `after` is not valid.", "Use the address in `next`.")
+    return int(text)
+
+
+def plain(value: Any) -> Any:
+    """Return a record as JSON values. Times are in UTC; numbers that JSON lacks become null."""
+    if isinstance(value, dt.datetime):
+        return _text(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    return str(value)
