@@ -18,7 +18,7 @@ def run_driver(script: Path, nodes: RayCluster, *arguments: str) -> "subprocess.
         cwd=script.parent,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=500,
         check=False,
     )
 

@@ -47,12 +47,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let one process have all tests of the two nodes, and each other file, with `--dist loadgroup`."""
-    if not getattr(config.option, "loadgroup", False):
-        return
+    """Give tests that start Ray more time, because a start takes minutes on a busy machine.
+
+    With `--dist loadgroup`, one process has all tests of the two nodes, and each other file.
+    """
     for item in items:
-        nodes = "ray_nodes" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("nodes" if nodes else item.path.stem))
+        if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
+        if getattr(config.option, "loadgroup", False):
+            nodes = "ray_nodes" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("nodes" if nodes else item.path.stem))
 
 
 @pytest.fixture(autouse=True)

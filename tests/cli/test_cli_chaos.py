@@ -114,7 +114,7 @@ def test_processes_of_an_embedded_ray_are_struck_and_nothing_but_the_table_is_pr
     command = [sys.executable, "-m", "elastic", "chaos", "flows.py:numbers", "--cluster", "local", "--workers", "2"]
     done = subprocess.run(
         [*command, "--spirits", spirits, "--rounds", "1", "--rate", "0.3", "-o", "json"],
-        env=os.environ, capture_output=True, text=True, timeout=170, check=False,
+        env=os.environ, capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)

@@ -1,5 +1,6 @@
 """Faults injected into processes, on an embedded Ray and on a cluster of two nodes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +37,33 @@ def test_workers_that_hang_are_found_out(embedded_ray: None) -> None:
     result = disturbed("hang", heartbeat=elastic.Heartbeat(timeout=3))
     assert result.value == SUM
     assert result.counters["chaos_hang"] >= 1
-    assert not [path for path in Path("/proc").glob("[0-9]*/stat") if _is_frozen_worker(path)]
+    assert _frozen_workers() == []
 
 
-def _is_frozen_worker(stat: Path) -> bool:
-    try:
-        name, _, rest = stat.read_text().rpartition(")")
-    except OSError:
-        return False
-    return "ray::" in name and rest.split()[0] == "T"
+def _frozen_workers() -> list[str]:
+    """Return the names of the stopped workers below this process; other tests may have stopped some of theirs."""
+    names, states, parents = {}, {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(")")
+        except OSError:
+            continue
+        pid = int(stat.parent.name)
+        names[pid], (states[pid], parent) = name, rest.split()[:2]
+        parents[pid] = int(parent)
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    workers = [pid for pid in ours if "ray::" in names[pid]]
+    assert workers, "Ray keeps idle ones"
+    return [names[pid] for pid in workers if states[pid] == "T"]
 
 
 def test_a_worker_that_hangs_when_the_step_ends_is_ended_with_it(embedded_ray: None) -> None:
     result = disturbed("hang", most=1, heartbeat=elastic.Heartbeat(timeout=600), speculation_timeout=0.5)
     assert result.value == SUM
     assert result.counters["chaos_hang"] == 1
-    assert not [path for path in Path("/proc").glob("[0-9]*/stat") if _is_frozen_worker(path)]
+    assert _frozen_workers() == []
 
 
 def test_sender_and_receiver_of_the_master_s_own_node_are_replaced(embedded_ray: None) -> None:

@@ -57,23 +57,24 @@ def head_process(cluster: RayCluster) -> int:
     raise LookupError(f"no gcs_server listens at {cluster.address}")
 
 
-def test_a_run_whose_cluster_loses_its_head_is_suspended_and_goes_on_on_another_cluster(tmp_path: Path) -> None:
+def test_a_run_whose_cluster_loses_its_head_is_suspended_and_goes_on_on_another_cluster(
+    ray_nodes: RayCluster, tmp_path: Path
+) -> None:
     (tmp_path / "flow.py").write_text(FLOW)
-    with RayCluster(cpus=(1, 1)) as doomed:
+    with RayCluster(cpus=(2,)) as doomed:
         driver = command(doomed, tmp_path, "flow", "run", "flow.py:step")
         while not (tmp_path / "stuck").exists() and driver.poll() is None:
             threading.Event().wait(0.05)
         os.kill(head_process(doomed), signal.SIGKILL)
-        output, errors = driver.communicate(timeout=120)
+        output, errors = driver.communicate(timeout=280)
         assert driver.returncode == 75, errors
         assert output == ""
         assert "has not answered for" in errors
         assert "run `elastic resume" in errors
         assert "Traceback" not in errors
     (tmp_path / "go").touch()
-    with RayCluster(cpus=(2,)) as other:
-        resumed = command(other, tmp_path, "resume", "last", "flow.py:step")
-        output, errors = resumed.communicate(timeout=120)
+    resumed = command(ray_nodes, tmp_path, "resume", "last", "flow.py:step")
+    output, errors = resumed.communicate(timeout=280)
     assert resumed.returncode == 0, errors
     told = json.loads(output)
     assert (told["value"], told["entries"]) == (sum(range(2000)), 2000)

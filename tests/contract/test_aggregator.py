@@ -125,7 +125,7 @@ CASES: dict[str, Case] = {
     **{name: Case(*case) for name, case in (FRAME_CASES | KEYED_CASES).items()},
     "own": Case(Longest, WORDS),
 }
-EXAMPLES = settings(max_examples=min(20, settings().max_examples), deadline=None)
+EXAMPLES = settings(max_examples=min(12, settings().max_examples), deadline=None)
 
 
 @pytest.fixture(params=sorted(CASES))

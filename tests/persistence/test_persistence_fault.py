@@ -158,7 +158,7 @@ def test_a_commit_that_the_disk_refuses_ends_the_writing_and_is_not_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("call", "numbers"), [("pwrite64", (10, 60, 2)), ("fdatasync", (5, 20)), ("ftruncate", (2, 20))]
+    ("call", "numbers"), [("pwrite64", (10, 60, 4)), ("fdatasync", (5, 20)), ("ftruncate", (2, 20))]
 )
 def test_a_commit_killed_inside_sqlite_is_there_whole_or_not_at_all(
     call: str, numbers: tuple[int, ...], run: Path

@@ -46,8 +46,9 @@ def words(found: list[dict[str, Any]]) -> list[str]:
     return sorted(row["word"] for row in found)
 
 
-@pytest.mark.parametrize("column", ["id", "x"])
-@pytest.mark.parametrize("partitions", [1, 2, 3, 7, 99, 100, 101, 1000])
+@pytest.mark.parametrize(
+    ("column", "partitions"), [*(("id", count) for count in (1, 2, 3, 7, 99, 100, 101, 300)), ("x", 3), ("x", 101)]
+)
 def test_each_row_is_in_one_range(url: str, column: str, partitions: int) -> None:
     found = chunks(source(url, column=column, partitions=partitions))
     assert words([row for chunk in found for row in chunk]) == sorted(word for *_, word in ROWS)
