@@ -3,11 +3,11 @@
 from bisect import bisect_left
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from threading import Lock
 
 from elastic.core.errors import StoreError
 from elastic.core.model.step import StepState
-from elastic.core.suggest import did_you_mean
 from elastic.persistence.home import RUN_FILE, Home
 from elastic.persistence.stored_run import NOT_BEGUN, UNREADABLE, StoredRun, stored_run
 
@@ -15,6 +15,8 @@ from elastic.persistence.stored_run import NOT_BEGUN, UNREADABLE, StoredRun, sto
 MAX_READ = 400
 _MAX_KEPT = 4_000
 _MAX_NEAR = 5
+#: Length of the date in a run id.
+_DAY_CHARACTERS = 8
 
 #: Groups of states that people choose from.
 STATES: dict[str, tuple[str, ...]] = {
@@ -99,15 +101,16 @@ class RunList:
         return self._summary(run_id) if path.is_file() else None
 
     def near(self, run_id: str) -> list[str]:
-        """Return runs whose ids resemble an unknown one: with the same beginning, of about the same time, or newest."""
+        """Return runs whose ids resemble an unknown one: with the same beginning, or of the same day."""
         try:
             run_ids = self._home.runs()
         except StoreError:
             return []
-        same = [known for known in run_ids if run_id and (known.startswith(run_id) or run_id.startswith(known))]
-        close = did_you_mean(run_id, run_ids[:1000], "", max_names=_MAX_NEAR)
-        resembling = [known for known in run_ids[:1000] if repr(known) in close]
-        return list(dict.fromkeys([*same, *resembling, *run_ids[:_MAX_NEAR]]))[:_MAX_NEAR]
+        if len(run_id) < _DAY_CHARACTERS:
+            return [known for known in run_ids if run_id and known.startswith(run_id)][:_MAX_NEAR]
+        same_day = [known for known in run_ids if known.startswith(run_id[:_DAY_CHARACTERS])]
+        # The longer the common beginning, the closer the start of the runs.
+        return sorted(same_day, key=lambda known: -_common(known, run_id))[:_MAX_NEAR]
 
     def _summary(self, run_id: str) -> StoredRun:
         try:
@@ -129,6 +132,11 @@ class RunList:
                 while len(self._kept) > _MAX_KEPT:
                     self._kept.popitem(last=False)
         return run
+
+
+def _common(one: str, other: str) -> int:
+    """Return the length of the common beginning of two ids."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 class _Descending:

@@ -35,6 +35,8 @@ class WebError(Exception):
     """
 
     status = HTTPStatus.BAD_REQUEST
+    #: heading of the page; empty for the name of the status
+    title = ""
 
     def __init__(self, sentence: str, hint: str = "", near: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(sentence, hint, near)
@@ -122,10 +124,16 @@ def refused(request: Request, status: int, sentence: str, hint: str) -> Response
 
 
 def error_response(
-    request: Request, status: int, sentence: str, hint: str = "", near: Sequence[tuple[str, str]] = ()
+    request: Request,
+    status: int,
+    sentence: str,
+    hint: str = "",
+    near: Sequence[tuple[str, str]] = (),
+    *,
+    title: str = "",
 ) -> Response:
     """Return the page, or the problem document, of an error."""
-    title = HTTPStatus(status).phrase
+    title = title or HTTPStatus(status).phrase
     if is_api(request):
         body = {
             "type": "about:blank",
@@ -172,7 +180,7 @@ def _of_web_error(request: Request, error: Exception) -> Response:
         return RedirectResponse(_login_url(request), status_code=303)
     if isinstance(error, NewPasswordNeeded) and not is_api(request):
         return RedirectResponse("/account", status_code=303)
-    return error_response(request, error.status, error.sentence, error.hint, error.near)
+    return error_response(request, error.status, error.sentence, error.hint, error.near, title=error.title)
 
 
 def _login_url(request: Request) -> str:

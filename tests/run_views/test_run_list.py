@@ -79,10 +79,11 @@ def test_an_empty_home_has_no_runs(home: Path) -> None:
     assert (page.runs, page.after, page.total) == ((), None, 0)
 
 
-def test_near_runs_share_a_beginning_or_resemble_the_id(home: Path) -> None:
+def test_near_runs_share_a_beginning_with_the_id(home: Path) -> None:
     ids = many(home, 8)
     runs = RunList(Home(home))
     assert runs.near(ids[3][:16])[0] == ids[3]
-    assert ids[3] in runs.near(ids[3][:-1] + "0")
-    assert runs.near("nonsense") == ids[:5]
+    assert runs.near(ids[3][:-1] + "0")[0] == ids[3]
+    assert runs.near("nonsense") == runs.near("") == []
+    assert runs.near(ids[0][:4]) == ids[:5]
     assert RunList(Home(home / "nowhere")).near("x") == []

@@ -113,6 +113,8 @@ class TestMissing:
     @pytest.mark.usefixtures("run")
     def test_an_unknown_run_lists_near_ones(self, web: Web) -> None:
         page = text_of(web, f"/flows/{RUN[:-1]}f/0", 404)
+        assert "Did you mean" in page
+        assert "Did you mean" not in text_of(web, "/flows/20010101-000000-000000000000/0", 404)
         assert "There is no flow run" in page
         assert f'href="/flows/{RUN}/0"' in page
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from elastic.run_views.letter_groups import LetterGroupCache
 from elastic.run_views.open_step import NoSuchStepError, OpenStep, RunDamagedError, RunNotHereError, open_step
 from elastic.run_views.run_list import RunList
 from elastic.web.context import context_of
-from elastic.web.errors import Conflict, WebError
+from elastic.web.errors import WebError
 
 #: Links that a page about a missing thing offers.
 _MAX_NEAR = 10
@@ -25,7 +26,14 @@ GROUPS = LetterGroupCache()
 class MissingError(WebError):
     """There is no such run, step, chunk or dead letter."""
 
-    status = 404  # type: ignore[assignment]
+    status = HTTPStatus.NOT_FOUND
+
+
+class DamagedError(WebError):
+    """The stored data of a run cannot be read."""
+
+    status = HTTPStatus.CONFLICT
+    title = "Damaged run"
 
 
 def home_of(request: Request) -> Home:
@@ -44,7 +52,7 @@ def step_of(request: Request, run_id: str, step: int) -> Iterator[OpenStep]:
 
     Raises:
         MissingError: There is no such run or step; names the near ones.
-        Conflict: The run is damaged.
+        DamagedError: The run is damaged.
     """
     try:
         with open_step(home_of(request), run_id, step, context_of(request).clock().timestamp()) as opened:
@@ -55,8 +63,8 @@ def step_of(request: Request, run_id: str, step: int) -> Iterator[OpenStep]:
         near = [(f"step {number}", f"/flows/{run_id}/{number}") for number in error.known[:_MAX_NEAR]]
         raise MissingError(_sentence(error), "", near) from error
     except RunDamagedError as error:
-        hint = f"`elastic verify {run_id}` in a terminal names what is damaged; restore a good copy of the file."
-        raise Conflict(_sentence(error), hint) from error
+        hint = f"`elastic verify {run_id}` in a terminal names everything that is damaged."
+        raise DamagedError(_sentence(error), hint) from error
 
 
 def _not_here(request: Request, run_id: str) -> MissingError:
@@ -64,7 +72,8 @@ def _not_here(request: Request, run_id: str) -> MissingError:
     context = context_of(request)
     task = task_of_flow_run(context.database, run_id)
     if task is None:
-        return MissingError(f"There is no flow run {run_id[:60]!r} in {context.runs_folder}.", "", near)
+        hint = "" if near else "The list of flows has the runs that are there."
+        return MissingError(f"There is no flow run {run_id[:60]!r} in {context.runs_folder}.", hint, near)
     where = f"on {task.host}" if task.host else "on another machine"
     return MissingError(
         f"Run {run_id} of task {task.key} ran {where}, and its folder is not in {context.runs_folder}.",
