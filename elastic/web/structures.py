@@ -3,14 +3,17 @@
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.dag.serialized_dag import SerializedDag, from_dict
+from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
 from elastic.db.stores.dags import structure_of
 from elastic.service.stored_dags import StoredDag, stored_dag
+from elastic.web.views.graph import Graph, graph_of, has_count, shape_of
 from elastic.web.views.graph_layout import Layout, layout_of
 from elastic.web.views.grid_rows import GridRow, grid_rows
 
@@ -30,7 +33,8 @@ class Structure:
 
 
 _kept: OrderedDict[str, Structure] = OrderedDict()
-_layouts: OrderedDict[str, Layout] = OrderedDict()
+#: by digest and root
+_layouts: OrderedDict[tuple[str, str], Layout] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -56,20 +60,32 @@ def structure(database: Database, digest: str | None) -> Structure | None:
     return found
 
 
-def layout(found: Structure) -> Layout:
-    """Return the layout of the graph of a structure."""
+def graph(
+    found: Structure, root: str, states: Mapping[str, TaskState | None], copies: Mapping[str, int]
+) -> Graph | None:
+    """Return the graph of a structure, or of the tasks around one of its tasks or in a group.
+
+    Args:
+        found: The structure.
+        root: Task or group; empty for the whole DAG.
+        states: State of each task in a run.
+        copies: Number of copies of mapped tasks.
+
+    Returns:
+        The graph; None if there is no such task or group.
+    """
+    shape = shape_of(found.dag, found.rows, root)
+    if shape is None:
+        return None
     with _lock:
-        kept = _layouts.get(found.digest)
+        kept = _layouts.get((found.digest, root))
     if kept is None:
-        tasks = found.dag.tasks.values()
-        edges = [(task.task_id, one) for task in tasks for one in task.downstream]
-        mapped = {task.task_id for task in tasks if task.fields["is_mapped"]}
-        kept = layout_of([task.task_id for task in tasks], edges, mapped)
+        kept = layout_of(shape.nodes, shape.edges, has_count(found.dag, shape))
         with _lock:
-            _layouts[found.digest] = kept
+            _layouts[found.digest, root] = kept
             while len(_layouts) > _MAX_KEPT:
                 _layouts.popitem(last=False)
-    return kept
+    return graph_of(found.dag, shape, kept, states, copies)
 
 
 def _parsed(digest: str, text: str) -> Structure:

@@ -138,7 +138,7 @@ def versions(database: Database, dag_id: str, limit: int = 200) -> list[VersionR
 
 
 def _cells(connection: Connection, dag_id: str, run_ids: Sequence[str], task_ids: Sequence[str] | None) -> RunCells:
-    found = RunCells()
+    found = RunCells(states={run_id: {} for run_id in run_ids})
     known: dict[str | None, TaskState | None] = {None: None, **{str(state): state for state in TaskState}}
     of_runs = (_ti.dag_id == dag_id, _ti.run_id.in_(run_ids))
     batches = (
@@ -148,8 +148,10 @@ def _cells(connection: Connection, dag_id: str, run_ids: Sequence[str], task_ids
     for batch in batches if run_ids else ():
         of_tasks = () if batch is None else (_ti.task_id.in_(batch),)
         plain = select(_ti.run_id, _ti.task_id, _ti.state).where(*of_runs, *of_tasks, _ti.map_index < 0)
-        for run_id, task_id, state in connection.execute(plain):
-            found.states.setdefault(run_id, {})[task_id] = known[state]
+        # Rows of the driver: SQLAlchemy's own would double the time for 90,000 strings.
+        rows = connection.execute(plain).cursor
+        for run_id, task_id, state in rows.fetchall() if rows else ():
+            found.states[run_id][task_id] = known[state]
         # Counted by the database: a mapped task may have 100,000 copies.
         counted = select(_ti.run_id, _ti.task_id, _ti.state, func.count())
         counted = counted.where(*of_runs, *of_tasks, _ti.map_index >= 0)
@@ -160,7 +162,7 @@ def _cells(connection: Connection, dag_id: str, run_ids: Sequence[str], task_ids
                 of_run[task_id] = of_run.get(task_id, 0) + count
     for (run_id, task_id), states in copies.items():
         removed = all(state is TaskState.REMOVED for state in states)
-        found.states.setdefault(run_id, {})[task_id] = TaskState.REMOVED if removed else state_of_copies(states)
+        found.states[run_id][task_id] = TaskState.REMOVED if removed else state_of_copies(states)
     return found
 
 

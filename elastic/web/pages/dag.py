@@ -29,9 +29,8 @@ from elastic.web.query_values import QueryValues
 from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
-from elastic.web.structures import Structure, layout
+from elastic.web.structures import Structure, graph
 from elastic.web.views.code import code_lines
-from elastic.web.views.graph import graph_of
 from elastic.web.views.grid_rows import GridRow, gone_rows
 from elastic.web.views.grid_table import failed_rows, table_rows
 
@@ -113,20 +112,34 @@ def _grid_values(request: Request, dag: DagRow, found: Structure | None, query: 
 def _table(
     request: Request, dag: DagRow, shown: list[GridRow], runs: Sequence[RunHeader], query: QueryValues
 ) -> dict[str, Any]:
-    root = query.text("root")
-    cells = cells_of(request, dag.dag_id, runs, shown if root else None)
-    gone = [] if root else gone_rows(shown, cells.task_ids())
-    rows = table_rows([*shown, *gone], cells, [run.run_id for run in runs])
-    rows = failed_rows(rows) if query.flag("failed") else rows
+    root, only_failed = query.text("root"), query.flag("failed")
     first = query.whole("row", 0, 0, 1_000_000)
+    page = slice(first, first + _TABLE_ROWS)
+    if not only_failed and page.stop < len(shown):
+        # Only the states of the tasks that this page, or a group on it, shows. Tasks that are gone come at the end.
+        wanted = {row.row_id for row in shown[page]}
+        shown_here = [row for row in shown if row.row_id in wanted or not wanted.isdisjoint(row.groups)]
+        cells = cells_of(request, dag.dag_id, runs, shown_here)
+        rows = [one for one in table_rows(shown_here, cells, _ids(runs)) if one.row.row_id in wanted]
+        count = len(shown)
+    else:
+        cells = cells_of(request, dag.dag_id, runs, shown if root else None)
+        gone = [] if root else gone_rows(shown, cells.task_ids())
+        rows = table_rows([*shown, *gone], cells, _ids(runs))
+        rows = failed_rows(rows) if only_failed else rows
+        count, rows = len(rows), rows[page]
     return {
         "table_runs": runs,
-        "table_rows": rows[first : first + _TABLE_ROWS],
-        "row_count": len(rows),
+        "table_rows": rows,
+        "row_count": count,
         "first_row": first,
         "rows_per_page": _TABLE_ROWS,
         "copies": copies_of(cells, runs),
     }
+
+
+def _ids(runs: Sequence[RunHeader]) -> list[str]:
+    return [run.run_id for run in runs]
 
 
 def _panel(request: Request, dag: DagRow, runs: Sequence[RunHeader], query: QueryValues) -> dict[str, Any]:
@@ -148,8 +161,14 @@ def _graph_values(request: Request, dag: DagRow, found: Structure | None, query:
     run = next((one for one in window.runs if one.run_id == wanted), window.runs[-1] if window.runs else None)
     cells = cells_of(request, dag.dag_id, [run] if run else [])
     states = cells.states.get(run.run_id, {}) if run else {}
+    root = query.text("root")
+    drawn = graph(found, root, states, copies_of(cells, [run] if run else [])) if found else None
+    if found and drawn is None:
+        query.notices.append(f"DAG {dag.dag_id!r} has no task or group {root[:60]!r}; the whole DAG is shown.")
+        drawn = graph(found, "", states, copies_of(cells, [run] if run else []))
     return {
-        "graph": graph_of(found.dag, layout(found), states, copies_of(cells, [run] if run else [])) if found else None,
+        "graph": drawn,
+        "root": root if drawn else "",
         "graph_run": run,
         "graph_runs": list(reversed(window.runs)),
     }

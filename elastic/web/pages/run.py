@@ -22,8 +22,7 @@ from elastic.web.query_values import QueryValues
 from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
-from elastic.web.structures import layout
-from elastic.web.views.graph import graph_of
+from elastic.web.structures import graph
 
 router = Router()
 
@@ -41,7 +40,7 @@ def run_page(request: Request, dag_id: str, run_id: str) -> Response:
     values: dict[str, Any] = {**_common(request, run), "view": view, "query": query}
     match view:
         case "graph":
-            values |= _graph_values(request, dag, run)
+            values |= _graph_values(request, dag, run, query)
         case "attempts":
             values["attempts"] = queries.run_attempts(context_of(request).database, dag_id, run_id)
         case "conf":
@@ -124,8 +123,13 @@ def _position(query: QueryValues) -> Position | None:
     return int(rank), task, int(index)
 
 
-def _graph_values(request: Request, dag: DagRow, run: DagRun) -> dict[str, Any]:
+def _graph_values(request: Request, dag: DagRow, run: DagRun, query: QueryValues) -> dict[str, Any]:
     found = structure_of_run(request, dag, run)
     cells = grid.cells_of(context_of(request).database, run.dag_id, [run.run_id])
     states, copies = cells.states.get(run.run_id, {}), cells.copies.get(run.run_id, {})
-    return {"graph": graph_of(found.dag, layout(found), states, copies) if found else None}
+    root = query.text("root")
+    drawn = graph(found, root, states, copies) if found else None
+    if found and drawn is None:
+        query.notices.append(f"The run has no task or group {root[:60]!r}; the whole DAG is shown.")
+        root, drawn = "", graph(found, "", states, copies)
+    return {"graph": drawn, "root": root}

@@ -187,9 +187,10 @@ class Grid {
   labelWidth() {
     this.pen.font = `13px ${this.font}`;
     const most = Math.max(110, Math.min(280, this.scroll.clientWidth * 0.36));
-    let widest = 90;
+    // The length of the longest run stands above the labels.
+    let widest = 136;
     for (const row of this.rows) {
-      if (row.label.length * 9 < widest) continue;
+      if (row.label.length * 9 + row.depth * 14 + 80 < widest) continue;
       widest = Math.max(widest, this.pen.measureText(this.labelOf(row)).width + row.depth * 14 + 34);
       if (widest >= most) return most;
     }
@@ -547,15 +548,16 @@ class Grid {
     this.name();
     remember({ run: head.id, task: row && row.kind !== GROUP ? row.id : "" });
     if (row?.kind === GROUP) return;
+    this.tip.hidden = true;
     this.box.dispatchEvent(new CustomEvent("choose", { bubbles: true, detail: { url: `${this.address()}/panel` } }));
   }
 
   /** Ask again for the states of the runs that have not ended, and for new runs. */
   poll() {
-    setInterval(async () => {
-      if (document.hidden || document.documentElement.dataset.live === "paused" || this.isPolling) return;
+    const look = async (isAsked) => {
+      if (!isAsked && (document.hidden || localStorage.getItem("elastic-live") === "paused") || this.isPolling) return;
       const active = this.runs.filter((run) => !run.is_final).map((run) => run.id);
-      if (!active.length && this.idle++ % 6) return;
+      if (!isAsked && !active.length && this.idle++ % 6) return;
       this.isPolling = true;
       try {
         const url = new URL(this.box.dataset.states, location.href);
@@ -567,7 +569,9 @@ class Grid {
       } finally {
         this.isPolling = false;
       }
-    }, 5000);
+    };
+    setInterval(look, 5000);
+    document.addEventListener("elastic:refresh", () => look(true));
   }
 
   async patch(data) {

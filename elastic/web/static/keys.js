@@ -54,6 +54,9 @@ addKey("g a", "go to administration", go("/admin/connections"));
 addKey("j", "next row", () => move(1));
 addKey("k", "row before", () => move(-1));
 addKey("r", "refresh", () => document.dispatchEvent(new CustomEvent("elastic:refresh")));
+for (const { dataset, textContent } of document.querySelectorAll("a[data-key]")) {
+  addKey(dataset.key, dataset.keyText || textContent.trim(), () => /** @type {HTMLElement | null} */ (document.querySelector(`a[data-key="${dataset.key}"]`))?.click());
+}
 addKey("?", "show these keys", showAll);
 
 document.addEventListener("keydown", (event) => {

@@ -137,7 +137,7 @@ class Log {
   /** Ask for the lines after the last whole one, as long as the attempt runs and the page is seen. */
   poll() {
     setTimeout(async () => {
-      const isPaused = document.documentElement.dataset.live === "paused";
+      const isPaused = localStorage.getItem("elastic-live") === "paused";
       if (this.follow.checked && !document.hidden && !isPaused) await this.later();
       this.poll();
     }, this.box.dataset.final ? POLL * 4 : POLL);
