@@ -1,6 +1,6 @@
 """Commands on stored DAGs: what the web server asks for without the DAG file."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,8 @@ from elastic.scheduler.attempts.attempt_log import log_path
 from elastic.scheduler.attempts.attempt_request import attempt_info_of
 from elastic.scheduler.catalog.dag_catalog import store
 from elastic.scheduler.commands.clear import ClearOptions, to_clear
-from elastic.scheduler.commands.trigger import RunRequest, queue_run
+from elastic.scheduler.commands.trigger import RunRequest, queue_run, trigger_run
+from elastic.scheduler.commands.trigger_stored import trigger_stored
 from elastic.scheduler.commands.why import stored_verdicts
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.deployment import Deployment
@@ -95,6 +96,18 @@ def test_a_run_of_a_stored_dag_has_its_instances_and_digests(home: Path) -> None
     assert [(one.task_id, one.state) for one in rows] == [(name, None) for name in "abcd"]
     with pytest.raises(UsageError, match="has a run for 2016-02-25 00:00:00 already"):
         queue_run(deployment.database, DagSpec.of_stored(found), found.schedule, digests, request)
+
+
+@pytest.mark.parametrize("year", [1, 1899, 9000, 9999])
+def test_no_run_is_queued_outside_of_the_years_of_runs(home: Path, year: int) -> None:
+    deployment, dag = Deployment.of(), chain(schedule="@daily", timezone="Asia/Tokyo")
+    store(deployment, dag)
+    date = datetime(year, 12, 31, 23, 30, tzinfo=UTC)
+    with pytest.raises(UsageError, match="expected a year from 1900 to 8999; give another date"):
+        trigger_stored(deployment.database, "etl", date)
+    with pytest.raises(UsageError, match="invalid logical date"):
+        trigger_run(deployment, dag, date, None, {})
+    assert queries.run_at(deployment.database, "etl", date) is None
 
 
 def test_verdicts_on_a_stored_dag_name_what_an_instance_waits_for(home: Path) -> None:

@@ -113,6 +113,18 @@ def test_only_failed_rows_are_shown_on_request(web: Any, sample: Sample) -> None
     assert "wait" not in table.replace("waits", "")
 
 
+def test_further_rows_keep_the_rest_of_the_address(web: Any, web_context: WebContext) -> None:
+    with DAG("wide", start_date="2026-03-02", schedule="@daily") as dag:
+        for number in range(101):
+            EmptyOperator(task_id=f"t{number:03}")
+    Sample(web_context.deployment, dag).queued()
+    query = "view=table&before=2026-03-05&runs=7"
+    page = web("viewer").get(f"/dags/wide?{query}").text
+    found = re.search(r'<a class="btn small" href="([^"]+)">Next<', page)
+    assert found is not None
+    assert set(found[1].partition("?")[2].split("&amp;")) >= set(query.split("&"))
+
+
 def test_the_address_keeps_the_chosen_square(web: Any, sample: Sample) -> None:
     client = web("viewer")
     page = client.get(f"/dags/etl?run={sample_run_id(1)}&task=load.prices").text

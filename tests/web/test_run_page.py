@@ -217,6 +217,7 @@ def test_a_run_is_started_with_parameters(web: Any, web_context: WebContext) -> 
         ("conf", "[" * 60_000, "The parameters are not valid JSON"),
         ("conf", '"' + "x" * 70_000 + '"', "more than 64 KiB"),
         ("date", "yesterday", "is not valid"),
+        ("date", "9999-12-31T23:30", "expected a year from 1900 to 8999"),
         ("run_id", "a/b", "nvalid run_id"),
         ("run_id", "x" * 300, "nvalid run_id"),
     ],

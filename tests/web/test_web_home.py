@@ -41,6 +41,19 @@ def test_a_dag_is_shown_with_owner_tags_schedule_and_version(web: Web, web_datab
     assert "on demand" in found["on_demand"]
 
 
+def test_the_next_page_of_a_filtered_list_is_filtered_too(web: Web, web_database: Database) -> None:
+    for number in range(51):
+        store_dag(web_database, f"etl{number:02}", owner="ada")
+    store_dag(web_database, "other", owner="bob")
+    client = web("viewer")
+    url = "/?q=etl&owner=ada"
+    assert len(rows(client.get(url).text)) == 50
+    following = re.search(r'href="([^"]+)"[^>]*>Next', client.get(url).text)
+    assert following is not None
+    assert following[1] == "/?q=etl&amp;owner=ada&amp;after=etl49"
+    assert list(rows(client.get(following[1].replace("&amp;", "&")).text)) == ["etl50"]
+
+
 def test_the_last_runs_are_bars_that_link_to_them(web: Web, web_database: Database) -> None:
     store_dag(web_database)
     for day in range(20):

@@ -17,7 +17,7 @@ from elastic.db.stores.pools import PoolStore
 from elastic.executors.inline import InlineExecutor
 from elastic.scheduler.commands.backfill import Summary
 from elastic.scheduler.commands.failure_reasons import reasons_of
-from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
@@ -49,7 +49,8 @@ def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callabl
 
 def _run(deployment: Deployment, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
     run = transitions.ensure_run(
-        deployment.database, new_run(dag.dag_id, dag.schedule, dag.schedule.interval_of(date), RunType.MANUAL)
+        deployment.database,
+        new_run(dag.dag_id, dag.schedule, dag.schedule.interval_of(check_logical_date(date)), RunType.MANUAL),
     )
     tasks = list(dag.topological())
     for pool in {task.pool for task in tasks}:

@@ -23,6 +23,9 @@ from elastic.scheduler.decisions.run_tracker import RunTracker
 #: Maximum number of runs of a range.
 _MAX_RUNS = 100_000
 
+#: Years of logical dates: beyond them, time zones and intervals leave the years that can be represented.
+_FIRST_YEAR, _END_YEAR = 1900, 9000
+
 
 def intervals_of(
     dag: DAG, start: dt.datetime | None, end: dt.datetime | None, now: dt.datetime, say: Callable[[str], None]
@@ -61,8 +64,27 @@ def intervals_of(
     return passed
 
 
+def check_logical_date(date: dt.datetime) -> dt.datetime:
+    """Return a logical date that every time zone and database can represent with the interval that it begins.
+
+    Raises:
+        UsageError: The date is before or after the years in which runs can be.
+    """
+    if not _FIRST_YEAR <= date.year < _END_YEAR:
+        raise UsageError(
+            f"invalid logical date {date.isoformat()}: expected a year from {_FIRST_YEAR} to {_END_YEAR - 1}; "
+            "give another date."
+        )
+    return date
+
+
 def new_run(dag_id: str, schedule: Schedule, interval: DataInterval, run_type: RunType) -> DagRun:
-    """Return the run of a DAG for an interval, to be stored by `ensure_run`."""
+    """Return the run of a DAG for an interval, to be stored by `ensure_run`.
+
+    Raises:
+        UsageError: The interval is outside of the years in which runs can be.
+    """
+    check_logical_date(interval.start)
     return DagRun(
         dag_id=dag_id,
         run_id=run_id_of(interval.start, run_type),

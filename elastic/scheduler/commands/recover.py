@@ -12,7 +12,7 @@ from elastic.db.records import DagRun, RunMode, RunType, TaskInstanceRow
 from elastic.scheduler.attempts.process_identity import release_leases_of_dead_processes
 from elastic.scheduler.catalog.dag_catalog import store
 from elastic.scheduler.commands.backfill import BackfillOptions, Summary, supervise
-from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 
@@ -67,7 +67,7 @@ def run_timeperiod(
     part, cleared = _part(dag, mode, task_id, states)
     if run is None:
         digests = store(deployment, dag)
-        made = new_run(dag.dag_id, dag.schedule, dag.schedule.interval_of(date), RunType.MANUAL)
+        made = new_run(dag.dag_id, dag.schedule, dag.schedule.interval_of(check_logical_date(date)), RunType.MANUAL)
         run = transitions.ensure_run(deployment.database, digests.set_in(made))
     else:
         _check_inactive(deployment, run, timeperiod)

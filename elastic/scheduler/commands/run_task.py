@@ -27,7 +27,7 @@ from elastic.scheduler.attempts.lease import claim, renewing_lease
 from elastic.scheduler.attempts.process_identity import ProcessIdentity, release_leases_of_dead_processes
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
-from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
 from elastic.scheduler.commands.why import checked_key, tracker_of, verdicts_at
 from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS, FreeSlots
 from elastic.scheduler.decisions.inputs import Overrides
@@ -76,7 +76,9 @@ def preview_run(deployment: Deployment, task: BaseOperator, logical_date: dt.dat
 
 
 def _new_run_at(task: BaseOperator, logical_date: dt.datetime) -> DagRun:
-    return new_run(task.dag_id, task.schedule, task.schedule.interval_of(logical_date), RunType.MANUAL)
+    return new_run(
+        task.dag_id, task.schedule, task.schedule.interval_of(check_logical_date(logical_date)), RunType.MANUAL
+    )
 
 
 def slots_beside(task: BaseOperator, logical_date: dt.datetime) -> list[str] | None:

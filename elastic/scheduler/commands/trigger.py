@@ -12,7 +12,7 @@ from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import DagRun, RunType
 from elastic.scheduler.catalog.dag_catalog import Digests, store
-from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
@@ -52,9 +52,9 @@ def trigger_run(
         is_served: True if a master of the scheduler service runs it; False if the caller does.
 
     Raises:
-        UsageError: A run for the date exists.
+        UsageError: A run for the date exists, or the date is outside of the years in which runs can be.
     """
-    moment = date or dt.datetime.now(dt.UTC)
+    moment = check_logical_date(date or dt.datetime.now(dt.UTC))
     _check_date(deployment.database, dag.dag_id, moment)
     request = RunRequest(date=moment, run_id=run_id, conf=conf, is_served=is_served)
     return queue_run(deployment.database, DagSpec.of(dag), dag.schedule, store(deployment, dag), request)
@@ -71,10 +71,11 @@ def queue_run(database: Database, dag: DagSpec, schedule: Schedule, digests: Dig
         request: Date, id and parameters of the run.
 
     Raises:
-        UsageError: A run for the date exists, or the id belongs to another run.
+        UsageError: A run for the date exists, the date is outside of the years in which runs can be, or the id belongs
+            to another run.
         InvalidKeyError: The id of the run contains invalid characters.
     """
-    interval = schedule.interval_of(request.date or dt.datetime.now(dt.UTC))
+    interval = schedule.interval_of(check_logical_date(request.date or dt.datetime.now(dt.UTC)))
     _check_date(database, dag.dag_id, interval.start)
     made = digests.set_in(new_run(dag.dag_id, schedule, interval, RunType.MANUAL))
     wanted = replace(made, conf=request.conf, run_id=request.run_id or made.run_id, is_served=request.is_served)

@@ -33,6 +33,7 @@ from elastic.web.structures import Structure, graph
 from elastic.web.views.code import code_lines
 from elastic.web.views.grid_rows import GridRow, gone_rows
 from elastic.web.views.grid_table import failed_rows, table_rows
+from elastic.web.views.times import local_time
 
 router = Router()
 
@@ -100,7 +101,9 @@ def _grid_values(request: Request, dag: DagRow, found: Structure | None, query: 
         "run_count": limit,
         "run_counts": sorted({7, 14, 45, 90, 365, limit}),
         "given_before": request.query_params.get("before", "") if before else "",
-        "before_day": before.astimezone(zone_of(request, identity_of(request))[1]).date().isoformat() if before else "",
+        "before_day": local_time(before, zone_of(request, identity_of(request))[1]).date().isoformat()
+        if before
+        else "",
         "earlier_date": window.runs[0].logical_date - _MOMENT if window.runs else None,
         "later_date": later,
         "only_failed": query.flag("failed"),

@@ -33,7 +33,7 @@ class HomeQuery(BaseModel):
     after: str = Field(default="", max_length=250)
 
     def url(self, **changes: str) -> str:
-        """Return the address of the page with other filters, on its first page."""
+        """Return the address of the page with other filters, on its first page unless `after` is given."""
         return url_of("/", **{**self.model_dump(exclude={"after"}), **changes})
 
     @property
@@ -62,7 +62,7 @@ def home(request: Request, view: Annotated[HomeQuery, Query()]) -> Response:
         view=view,
         lines=dag_lines(found, zone, context.clock()),
         totals=dag_totals(context.database),
-        next_url=url_of(view.url(), after=found.dags[-1].dag_id) if found.has_more else "",
+        next_url=view.url(after=found.dags[-1].dag_id) if found.has_more else "",
         folder=context.deployment.dags_folder,
         here=view.url(after=view.after),
     )

@@ -90,7 +90,8 @@ def _triggered(request: Request, dag: DagRow, found: Structure | None, values: d
     except InvalidKeyError as error:
         raise _FormError("run_id", _sentence(error)) from error
     except UsageError as error:
-        raise _FormError("date" if "already" in str(error) else "run_id", _sentence(error)) from error
+        is_date = "already" in str(error) or "invalid logical date" in str(error)
+        raise _FormError("date" if is_date else "run_id", _sentence(error)) from error
 
 
 def _conf_of(text: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def run_json(run: RunHeader, version: int | None, zone: dt.tzinfo) -> dict[str, Any]:
     """Return the column of a run as JSON values for the script."""
-    date = run.logical_date.astimezone(zone)
+    date = times.local_time(run.logical_date, zone)
     return {
         "id": run.run_id,
         "label": f"{date.day} {date:%b}",

@@ -16,14 +16,22 @@ def zone_of(name: str | None) -> dt.tzinfo | None:
         return None
 
 
+def local_time(moment: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Return a time in a zone, or in UTC if the zone moves it out of the years that can be shown."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment.astimezone(dt.UTC)
+
+
 def full_time(moment: dt.datetime, zone: dt.tzinfo) -> str:
     """Return a time with date and seconds, such as `2026-11-29 02:00:03`."""
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    return f"{local_time(moment, zone):%Y-%m-%d %H:%M:%S}"
 
 
 def short_time(moment: dt.datetime, zone: dt.tzinfo, now: dt.datetime) -> str:
     """Return a time without what it shares with now: `02:00`, `28 Nov 02:00` or `2025-11-28 02:00`."""
-    here, today = moment.astimezone(zone), now.astimezone(zone)
+    here, today = local_time(moment, zone), now.astimezone(zone)
     if here.date() == today.date():
         return f"{here:%H:%M}"
     return f"{here.day} {here:%b %H:%M}" if here.year == today.year else f"{here:%Y-%m-%d %H:%M}"
