@@ -114,7 +114,16 @@ def start(home: Home, run_id: str, kind: ActionKind, step: int, *, owner: str, n
         try:
             _write(folder, action)
             process = subprocess.Popen(  # noqa: S603 - the command is made of checked ids
-                [sys.executable, "-m", "elastic.run_actions", str(lock), str(home.folder), run_id, action.action_id],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "elastic.run_actions",
+                    str(lock),
+                    str(home.folder),
+                    run_id,
+                    action.action_id,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -179,7 +188,7 @@ def main(lock: int, home: Home, run_id: str, action_id: str) -> None:
     with (folder / f"{action_id}.log").open("ab") as log, (folder / f"{action_id}.out").open("ab") as output:
         environment: Mapping[str, str] = {**os.environ, "ELASTIC_HOME": str(home.folder), "NO_COLOR": "1"}
         done = subprocess.run(  # noqa: S603 - the command is made of checked ids
-            [sys.executable, "-m", "elastic", *_command(action, run_id)],
+            [sys.executable, "-P", "-m", "elastic", *_command(action, run_id)],
             stdin=subprocess.DEVNULL,
             stdout=output if action.kind is ActionKind.VERIFY else log,
             stderr=log,

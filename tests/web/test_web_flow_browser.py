@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from elastic.core.contracts.store import Commit
+from elastic.core.model.failure import DeadLetter
 from elastic.core.model.live_view import LiveSpan
 from elastic.persistence.run_store.live_file import write_live
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 from tests.run_views.stored_run_samples import KEY, RUN, Sample, letter_of, make_run
 from tests.run_views.test_chunk_cells import live_of
 
@@ -128,6 +131,33 @@ def test_a_running_step_is_updated_without_loading_the_page_again(browser_page: 
     publish(folder, 80)
     browser_page.locator("[data-figure=aggregated]", has_text="80").wait_for()
     assert browser_page.inner_text("[data-figure=state]") == "running, 80 %"
+
+
+def test_a_page_waits_for_the_first_sign_of_the_master_and_offers_new_bad_entries(
+    browser_page: Any, home: Path
+) -> None:
+    folder = make_run(home, Sample(chunks=40, state="in_progress", failed={3: 1}, letters=[letter_of(3)]))
+    browser_page.goto(STEP)
+    drawn(browser_page, 40)
+    assert browser_page.is_visible("#no-sign")
+    assert browser_page.is_hidden("#more-bad")
+    commit(folder, letter_of(7))
+    publish(folder, 60)
+    browser_page.locator("#no-sign").wait_for(state="hidden")
+    browser_page.click("#more-bad")
+    drawn(browser_page, 100)
+    assert "2" in browser_page.inner_text("#bad-title + .chip")
+
+
+def commit(folder: Path, letter: DeadLetter) -> None:
+    """Commit another dead letter of a running step."""
+    store = SqliteRunStore.open(folder)
+    try:
+        (record,) = store.steps()
+        progress = {"position": record.position, "exhausted": False, "counters": record.counters}
+        store.commit(0, Commit(low=record.low, bitmap=b"", dead_letters=(letter,), **progress))
+    finally:
+        store.close()
 
 
 def publish(folder: Path, aggregated: int) -> None:

@@ -109,6 +109,7 @@ def cells(  # noqa: PLR0913 - the query of the address
         "legend": found.legend,
         "state": opened.record.state,
         "is_running": view.is_running,
+        "has_sign": opened.sign.is_fresh,
         "figures": _live_figures(view, flow_labels.state_text(view, sign.label)),
     }
     packed = json.dumps(head).encode()

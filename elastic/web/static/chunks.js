@@ -54,6 +54,9 @@ function start() {
     if (state.status && state.status !== head.state) { location.reload(); return; }
     state.status = head.state;
     state.live = head.is_running;
+    document.getElementById("no-sign")?.toggleAttribute("hidden", head.has_sign);
+    const bad = document.querySelector("[data-figure=bad]");
+    if (bad && bad.textContent !== head.figures.bad) document.getElementById("more-bad")?.removeAttribute("hidden");
     for (const [name, value] of Object.entries(head.figures)) {
       for (const element of document.querySelectorAll(`[data-figure="${name}"]`)) {
         if (element.textContent !== value) element.textContent = value;
