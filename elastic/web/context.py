@@ -39,7 +39,7 @@ class WebContext:
     hosts: frozenset[str] = LOOPBACK_HOSTS
     #: origins of pages besides the one of the request, such as that of a proxy
     origins: frozenset[str] = field(default=frozenset())
-    #: whether only programs of this machine can connect
+    #: whether only users of this machine reach the pages, without a proxy that could serve others
     is_loopback: bool = True
 
     @classmethod
@@ -51,7 +51,7 @@ class WebContext:
         Args:
             settings: The settings.
             hosts: Names of the server besides those of the settings.
-            is_loopback: Whether only programs of this machine can connect.
+            is_loopback: Whether only users of this machine reach the pages.
 
         Raises:
             UsageError: The settings are invalid.

@@ -40,7 +40,7 @@ class ServerOptions:
     port: int
     certificate: Path | None = None
     key: Path | None = None
-    #: address of the only proxy whose X-Forwarded headers count; empty for none
+    #: IP address of the only proxy whose X-Forwarded headers count; empty for none
     behind_proxy: str = ""
 
     @property
@@ -54,6 +54,11 @@ class ServerOptions:
             return False
 
     @property
+    def is_private(self) -> bool:
+        """Whether only users of this machine reach the pages: nobody knows whom a proxy serves."""
+        return self.is_loopback and not self.behind_proxy
+
+    @property
     def is_wildcard(self) -> bool:
         """Whether the server listens on all addresses of this machine."""
         return self.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
@@ -64,11 +69,17 @@ class ServerOptions:
         return f"{'https' if self.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def check(self) -> None:
-        """Check that passwords do not cross a network in plain text.
+        """Check that passwords do not cross a network in plain text, and that a proxy is one known machine.
 
         Raises:
-            UsageError: The address is reachable by others, without TLS and without a proxy that adds it.
+            UsageError: The address is reachable by others, without TLS and without a proxy that adds it, or the proxy
+                is not an IP address.
         """
+        if self.behind_proxy and not _is_ip(self.behind_proxy):
+            raise UsageError(
+                f"invalid --behind-proxy {self.behind_proxy!r}: expected the IP address of one proxy; "
+                "a name or a pattern would let others pose as it."
+            )
         if (self.certificate is None) != (self.key is None):
             raise UsageError("a certificate needs its key: give both --certificate and --key.")
         if not self.is_loopback and self.certificate is None and not self.behind_proxy:
@@ -98,12 +109,15 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
     try:
         from elastic.web.app import create_app
         from elastic.web.context import WebContext
+        from elastic.web.proxy_gate import ProxyGate
+        from elastic.web.timed_connection import TimedConnection
 
         hosts = [socket.gethostname(), socket.getfqdn()] if options.is_wildcard else [options.host]
-        app = create_app(WebContext.of(hosts=hosts, is_loopback=options.is_loopback))
+        app = create_app(WebContext.of(hosts=hosts, is_loopback=options.is_private))
         _log_to_stderr()
         config = uvicorn.Config(
-            app,
+            ProxyGate(app, options.behind_proxy, is_exclusive=not options.is_loopback) if options.behind_proxy else app,
+            http=TimedConnection,
             lifespan="off",
             access_log=False,
             log_config=None,
@@ -111,8 +125,7 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
             limit_concurrency=_MAX_REQUESTS,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            proxy_headers=bool(options.behind_proxy),
-            forwarded_allow_ips=options.behind_proxy or None,
+            proxy_headers=False,
             ssl_certfile=options.certificate,
             ssl_keyfile=options.key,
         )
@@ -122,6 +135,13 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
             server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        return "%" not in str(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def missing_package() -> str:

@@ -18,7 +18,12 @@ def webserver(
     certificate: Annotated[Path | None, typer.Option("--certificate", help="Certificate of TLS, in PEM.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="Key of the certificate, in PEM.")] = None,
     behind_proxy: Annotated[
-        str, typer.Option("--behind-proxy", metavar="ADDRESS", help="Trust X-Forwarded headers of this proxy only.")
+        str,
+        typer.Option(
+            "--behind-proxy",
+            metavar="IP",
+            help="IP address of the only proxy to trust.",
+        ),
     ] = "",
 ) -> None:
     """Serve the pages and the API, until Ctrl-C or SIGTERM.

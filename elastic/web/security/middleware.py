@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -83,6 +83,8 @@ class Shield:
                 self._refuse, request, 413, "The request is larger than 1 MiB.", "Send less."
             )
             await response(exchange.scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            return  # no one would read an answer
         except Exception as error:
             if exchange.status:
                 raise
