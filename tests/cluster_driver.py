@@ -1,13 +1,22 @@
-"""Drivers of a cluster in separate processes, and a rendezvous for their functions."""
+"""Drivers of a cluster in separate processes, a rendezvous for their functions, and parameters of clusters."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from elastic.testing import RayCluster
+
+
+def inline_and_once_on_ray(name: str, values: Sequence[Any]) -> pytest.MarkDecorator:
+    """Parametrize a test with each value in this process, and with the last value on an embedded Ray."""
+    rows = [*(("inline", value) for value in values), pytest.param("local", values[-1], marks=pytest.mark.cluster)]
+    return pytest.mark.parametrize(("cluster", name), rows, indirect=["cluster"])
 
 
 def run_driver(script: Path, nodes: RayCluster, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cli_samples import elastic, nothing_begun, refused
+from cluster_driver import inline_and_once_on_ray
 
 KEYS = [
     "status", "entries", "chunks", "words_total", "words_distinct", "top", "receipts", "seconds", "run_id",
@@ -28,7 +29,7 @@ def words_of(text: str, separator: str | None) -> Counter[str]:
     return Counter(word for line in text.removesuffix("\n").split("\n") for word in line.split(separator))
 
 
-@pytest.mark.parametrize("separator", [None, " ", "be", "\t"])
+@inline_and_once_on_ray("separator", [" ", "be", "\t", None])
 def test_words_are_those_that_a_counter_counts(separator: str | None, tmp_path: Path, cluster: str) -> None:
     path = tmp_path / "text.txt"
     path.write_text(TEXT * 100, encoding="utf-8")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from cluster_driver import inline_and_once_on_ray
 
 import elastic
 from elastic.core.contracts.placement import NodeCandidate, Placement
@@ -101,19 +102,19 @@ def answering(answer: Any) -> Placement:
     return Answering()
 
 
-@pytest.mark.parametrize(
-    ("answer", "text"),
+@inline_and_once_on_ray(
+    "case",
     [
         ("mars", r"placement Answering chose 'mars', which is not one of its candidates \("),
         (A, "placement Answering chose NodeCandidate"),
         (ZeroDivisionError("own fault"), r"placement Answering failed \(ZeroDivisionError: own fault\)"),
         (StopIteration(), r"placement Answering failed \(StopIteration"),
     ],
-    ids=["unknown node", "no id", "raises", "stops"],
 )
 def test_a_placement_that_does_what_it_must_not_ends_the_step_with_a_sentence(
-    answer: Any, text: str, cluster: str
+    case: tuple[Any, str], cluster: str
 ) -> None:
+    answer, text = case
     with pytest.raises(UsageError, match=text):
         elastic.from_range(5).run(cluster=cluster, placement=answering(answer))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_driver import inline_and_once_on_ray
 
 import elastic
 from elastic.aggregators import Sum
@@ -22,7 +23,7 @@ def left_in(home: Path) -> list[str]:
     return sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("store", ["segment", "directory"])
+@inline_and_once_on_ray("store", ["directory", "segment"])
 def test_a_clean_run_leaves_no_payload(store: str, home: Path, cluster: str) -> None:
     flow = elastic.from_iterable(numbers(200), chunk_size=10).aggregate(Sum())
     result = flow.run(cluster=cluster, chunk_store=store)

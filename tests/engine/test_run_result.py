@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from cluster_driver import inline_and_once_on_ray
 
 import elastic
 from elastic.aggregators import Collect, Count, Emit, GroupBy, Nothing, Sum
@@ -183,7 +184,7 @@ def test_times_keep_their_zone_as_values_and_as_states(cluster: str) -> None:
     assert repr(last[2]) == repr(dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN))
 
 
-@pytest.mark.parametrize("shards", [None, 3])
+@inline_and_once_on_ray("shards", [None, 3])
 def test_times_are_keys_as_python_has_it(cluster: str, shards: int | None) -> None:
     elsewhere = [time.astimezone(zone) for time in HOURS for zone in (dt.UTC, ZoneInfo("Asia/Tokyo"))]
     times = [*HOURS, *elsewhere, *HOURS[::-1]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from cluster_driver import inline_and_once_on_ray
 
 import elastic
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum
@@ -108,7 +109,7 @@ def read(folder: Path) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-@pytest.mark.parametrize("suffix", READERS)
+@inline_and_once_on_ray("suffix", list(READERS))
 def test_every_shard_writes_a_file_with_the_columns_of_the_frame(suffix: str, tmp_path: Path, cluster: str) -> None:
     folder = tmp_path / f"sales{suffix}"
     result = flow().run(cluster=cluster, shards=3, write_to=folder)

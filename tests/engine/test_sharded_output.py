@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from cluster_driver import inline_and_once_on_ray
 
 import elastic
 from elastic.aggregators import GroupBy, SumByKey
@@ -45,7 +46,7 @@ def read(folder: Path) -> list[tuple[Any, Any]]:
     return rows
 
 
-@pytest.mark.parametrize("suffix", READERS)
+@inline_and_once_on_ray("suffix", list(READERS))
 def test_every_shard_writes_a_file(suffix: str, tmp_path: Path, cluster: str) -> None:
     folder = tmp_path / f"sums{suffix}"
     result = flow().run(cluster=cluster, shards=3, write_to=folder)

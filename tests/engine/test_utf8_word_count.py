@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_driver import inline_and_once_on_ray
 
 import elastic
 from elastic.aggregators import Collect, Count
@@ -20,7 +21,7 @@ def path(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(
+@inline_and_once_on_ray(
     "options", [{}, {"on_error": "skip"}, {"retries": 1}, {"collect_interval": 1e-9}, {"shards": 3}]
 )
 def test_the_counts_are_those_of_texts(path: str, options: dict[str, Any], cluster: str) -> None:
