@@ -60,7 +60,7 @@ def test_the_last_runs_are_bars_that_link_to_them(web: Web, web_database: Databa
         state = RunState.FAILED if day == 15 else RunState.RUNNING if day == 19 else RunState.SUCCESS
         store_run(web_database, day=day, state=state, seconds=10 * (day + 1))
     row = rows(web("viewer").get("/").text)["etl"]
-    links = re.findall(r'<a href="([^"]+)" class="(s-\w+)" aria-label="([^"]+)"', row)
+    links = re.findall(r'<a href="([^"]+)" class="(s-\w+)"><title>([^<]+)</title>', row)
     assert len(links) == 14
     assert links[0][:2] == ("/dags/etl/runs/scheduled_20261107T000000", "s-success")
     assert links[9] == (

@@ -17,7 +17,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    tuple_,
 )
 
 from elastic.dag.states.state import RunState
@@ -240,11 +239,9 @@ def _tasks(connection: Connection, runs: Sequence[tuple[str, str]]) -> dict[str,
     if not runs:
         return {}
     ti = task_instance.c
-    query = (
-        select(ti.dag_id, ti.state, func.count().label("number"))
-        .where(tuple_(ti.dag_id, ti.run_id).in_(runs))
-        .group_by(ti.dag_id, ti.state)
-    )
+    # Not `(dag_id, run_id) IN`, for which SQLite reads the whole table.
+    wanted = or_(*(and_(ti.dag_id == dag_id, ti.run_id == run_id) for dag_id, run_id in runs))
+    query = select(ti.dag_id, ti.state, func.count().label("number")).where(wanted).group_by(ti.dag_id, ti.state)
     found: dict[str, dict[str, int]] = {}
     for row in connection.execute(query):
         found.setdefault(row.dag_id, {})[row.state or "none"] = row.number
