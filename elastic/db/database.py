@@ -29,8 +29,8 @@ _BACKOFF = Backoff(first=0.05, longest=2.0)
 
 _BEGIN = "elastic_begin"
 
-#: Seconds to wait for a connection to a server.
-_CONNECT_SECONDS = 10
+#: Seconds until a PostgreSQL server that does not confirm what was sent is lost; a statement does not wait longer.
+_SILENT_SECONDS = 30.0
 
 #: A connection to PostgreSQL is probed after it was silent for 10 s, and is lost after 20 s without an answer.
 _POSTGRES_PROBES = {
@@ -38,7 +38,6 @@ _POSTGRES_PROBES = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
 }
 
 #: Connections of one process beyond the five that stay open: one for each writing thread.
@@ -53,7 +52,13 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, timeout: float = 30.0, patience: float = 30.0, statement_timeout: float | None = 120.0
+        self,
+        url: str,
+        *,
+        timeout: float = 30.0,
+        patience: float = 30.0,
+        statement_timeout: float | None = 120.0,
+        connect_timeout: float = 10.0,
     ) -> None:
         """Create a database object without connecting.
 
@@ -63,6 +68,7 @@ class Database:
             patience: Seconds of retries while a database that once answered is unavailable.
             statement_timeout: Seconds that a server may take to answer a statement, at least twice `timeout`; None for
                 no limit.
+            connect_timeout: Seconds to wait for a connection to a server, at least 2.
 
         Raises:
             UsageError: The URL is invalid, or its driver is not installed.
@@ -71,6 +77,7 @@ class Database:
         self._timeout, self._patience = timeout, patience
         # A statement may wait for a lock during the whole of `timeout`.
         self._statement_timeout = None if statement_timeout is None else max(statement_timeout, 2 * timeout)
+        self._connect_timeout = max(2, int(connect_timeout))
         self._has_answered = False
         #: pools of a parent process, kept so that this process does not close the parent's connections
         self._inherited: list[Pool] = []
@@ -201,7 +208,7 @@ class Database:
                 connect_args=self._without_those_of_the_url(
                     {
                         "init_command": f"SET innodb_lock_wait_timeout = {max(1, int(self._timeout))}",
-                        "connect_timeout": _CONNECT_SECONDS,
+                        "connect_timeout": self._connect_timeout,
                         "read_timeout": self._statement_timeout,
                         "write_timeout": self._statement_timeout,
                     }
@@ -215,7 +222,14 @@ class Database:
                 pool_pre_ping=True,
                 max_overflow=_MAX_OVERFLOW_CONNECTIONS,
                 connect_args=self._without_those_of_the_url(
-                    {"options": options, "connect_timeout": _CONNECT_SECONDS, **_POSTGRES_PROBES}
+                    {
+                        "options": options,
+                        "connect_timeout": self._connect_timeout,
+                        **_POSTGRES_PROBES,
+                        "tcp_user_timeout": int(
+                            min(self._statement_timeout or _SILENT_SECONDS, _SILENT_SECONDS) * 1000
+                        ),
+                    }
                 ),
             )
         event.listen(engine, "connect", self._after_connect)

@@ -6,6 +6,9 @@ from elastic.config.settings import Settings, read_settings
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create_or_check
 
+#: Seconds that pages wait: for a database that is away, for a statement, and for the writer of a SQLite file.
+_HASTY_PATIENCE, _HASTY_STATEMENT, _HASTY_LOCK = 2.0, 5.0, 5.0
+
 
 def database_of(settings: Settings) -> Database:
     """Return the database that settings name without connecting.
@@ -15,6 +18,26 @@ def database_of(settings: Settings) -> Database:
     """
     timeout, patience = settings.get("database.timeout"), settings.get("database.patience")
     return Database(settings.text("database.url"), timeout=timeout, patience=patience)
+
+
+def hasty_database(settings: Settings) -> Database:
+    """Return the database that settings name for a server of pages, without connecting.
+
+    It gives up after some seconds, so that the requests of a minute do not wait for a database that is away.
+
+    Raises:
+        UsageError: The URL is invalid, or its driver is not installed.
+    """
+    url, timeout = settings.text("database.url"), settings.get("database.timeout")
+    if url.startswith("sqlite"):
+        return Database(url, timeout=min(timeout, _HASTY_LOCK), patience=_HASTY_PATIENCE)
+    return Database(
+        url,
+        timeout=min(timeout, _HASTY_PATIENCE),
+        patience=min(settings.get("database.patience"), _HASTY_PATIENCE),
+        statement_timeout=_HASTY_STATEMENT,
+        connect_timeout=_HASTY_PATIENCE,
+    )
 
 
 def open_database(settings: Settings | None = None) -> Database:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from elastic.db.errors import DatabaseError
+from elastic.core.errors import ElasticError
 from elastic.db.page_queries.service_state import service_state
 from elastic.web.context import WebContext
 
@@ -29,7 +29,7 @@ def banners_of(context: WebContext, addresses: Collection[str]) -> list[Banner]:
     """Return the banners of this moment, the worst first; `addresses` are those of the pages that exist."""
     try:
         found = service_state(context.database, context.deployment.heartbeat)
-    except DatabaseError as error:
+    except ElasticError as error:
         return [Banner(kind="bad", head="The database is away.", text=str(error))]
     banners = []
     if not found.has_living_master:

@@ -3,7 +3,7 @@
 import datetime as dt
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from elastic.config.settings import Settings, read_settings
 from elastic.core.errors import UsageError
 from elastic.db.database import Database
+from elastic.db.open_database import hasty_database
 from elastic.persistence.home import Home
 from elastic.scheduler.deployment import Deployment
 
@@ -58,7 +59,8 @@ class WebContext:
             DatabaseError: The database cannot be used.
         """
         found = settings or read_settings()
-        deployment = Deployment.of(found)
+        # `of` has checked that the database answers and has the tables of this version.
+        deployment = replace(Deployment.of(found), database=hasty_database(found))
         base = origin_of(found.text("web.base_url"))
         named = [name.strip().lower() for name in found.text("web.hosts").split(",") if name.strip()]
         return cls(

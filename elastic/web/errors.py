@@ -201,10 +201,25 @@ def _of_elastic_error(request: Request, error: Exception) -> Response:
             return error_response(request, HTTPStatus.NOT_FOUND, sentence)
         case UsageError() | SecretError():
             return error_response(request, HTTPStatus.BAD_REQUEST, sentence)
-        case DatabaseError():
-            _log.error("request %s: %s", request_id_of(request), error)
-            return error_response(request, HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+    is_known = getattr(request.state, "identity", None) is not None
+    if isinstance(error, DatabaseError) or not is_known:
+        return _away(request, error, sentence if is_known else "")
     return error_response(request, HTTPStatus.CONFLICT, sentence)
+
+
+def _away(request: Request, error: Exception, sentence: str) -> Response:
+    """Return the page of a database that cannot be used. Without a sentence it names neither host nor path."""
+    _log.error("request %s: %s", request_id_of(request), error)
+    # The page must not ask the same database for the user and for banners.
+    request.state.identity = None
+    if sentence:
+        return error_response(request, HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+    return error_response(
+        request,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database cannot be used at present.",
+        f"Try again in a minute; the log of the web server has the reason under request {request_id_of(request)}.",
+    )
 
 
 def _of_validation(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from elastic.db.errors import DatabaseError
+from elastic.core.errors import ElasticError
 from elastic.version import __version__
 from elastic.web.banners import banners_of
 from elastic.web.context import context_of
@@ -96,7 +96,7 @@ def identity_of(request: Request) -> Identity | None:
     if not hasattr(request.state, "identity"):
         try:
             request.state.identity = request.app.state.authenticator.identify(request)
-        except DatabaseError:
+        except ElasticError:
             request.state.identity = None
     identity: Identity | None = request.state.identity
     return identity

@@ -55,7 +55,7 @@ class ServerOptions:
 
     @property
     def is_private(self) -> bool:
-        """Whether only users of this machine reach the pages: nobody knows whom a proxy serves."""
+        """Whether only users of this machine reach the pages; a proxy may serve any other."""
         return self.is_loopback and not self.behind_proxy
 
     @property

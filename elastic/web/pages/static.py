@@ -15,8 +15,8 @@ _YEAR = 31_536_000
 
 
 @router.get("/static/{name}", requires=PUBLIC)
-def static_file(request: Request, name: str, v: str = "") -> Response:
-    """Send a static file."""
+async def static_file(request: Request, name: str, v: str = "") -> Response:
+    """Send a static file from memory, without a thread that others could occupy."""
     found = static_files().get(name)
     if found is None:
         request.state.identity = None
@@ -30,7 +30,7 @@ def static_file(request: Request, name: str, v: str = "") -> Response:
 
 
 @router.get("/favicon.ico", requires=PUBLIC)
-def icon() -> Response:
+async def icon() -> Response:
     """Send the icon to browsers that ask for it by its old name."""
     found = static_files()["icon.svg"]
     return Response(found.content, headers={"Cache-Control": "max-age=86400"}, media_type=found.media_type)
