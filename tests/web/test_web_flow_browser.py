@@ -177,6 +177,19 @@ def test_no_page_is_wider_than_its_window(browser_page: Any, home: Path) -> None
             assert browser_page.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
 
 
+def test_the_panel_of_an_action_stays_in_a_narrow_window(browser_page: Any, home: Path) -> None:
+    manifest = {"target": "prices.py:flow", "folder": "/home/ada/flows"}
+    make_run(home, Sample(failed={1: 1}, letters=[letter_of(1)], manifest=manifest))
+    browser_page.goto(STEP)
+    for width in (1400, 900, 360):
+        browser_page.set_viewport_size({"width": width, "height": 800})
+        browser_page.click(".ask summary")
+        box = browser_page.locator(".ask .panel").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        browser_page.click(".ask summary")
+
+
 def test_a_button_copies_a_receipt(browser_page: Any, home: Path) -> None:
     make_run(home)
     browser_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
