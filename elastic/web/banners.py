@@ -1,5 +1,6 @@
 """Banners: what is wrong with the service, on top of every page."""
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class Banner:
     #: the sentence, with its first words apart, which are shown in bold
     head: str
     text: str
+    #: when it began; the head ends before it
+    since: dt.datetime | None = None
     #: link to more, with its text; empty for none
     url: str = ""
     link: str = ""
@@ -33,11 +36,11 @@ def banners_of(context: WebContext, addresses: Collection[str]) -> list[Banner]:
         return [Banner(kind="bad", head="The database is away.", text=str(error))]
     banners = []
     if not found.has_living_master:
-        since = f"since {found.last_master_at:%H:%M:%S} UTC" if found.last_master_at else "yet"
         banners.append(
             Banner(
                 kind="bad",
-                head=f"No master is alive {since}.",
+                head="No master is alive since" if found.last_master_at else "No master is alive yet.",
+                since=found.last_master_at,
                 text="Runs are queued but do not start. Start a master with elastic master, or elastic standalone.",
             )
         )

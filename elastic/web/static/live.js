@@ -107,7 +107,8 @@ export function refreshAll() {
 
 function open() {
   close();
-  if (paused || document.hidden || !regions().length) return show(paused ? "paused" : "live", "");
+  if (document.hidden || !regions().length) return undefined;
+  if (paused) return show("paused", "");
   const topics = new Set(regions().flatMap((one) => (one.dataset.topics || "dags").split(" ")));
   stream = new EventSource(`/events?topics=${encodeURIComponent([...topics].join(" "))}`);
   stream.addEventListener("open", () => { retry = FIRST_RETRY; show("live", "on"); });
