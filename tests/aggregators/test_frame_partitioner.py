@@ -65,7 +65,7 @@ def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) ->
     encoded, state = [], aggregator.create()
     for frame in frames:
         state = aggregator.spill(aggregator.merge(state, aggregator.add(aggregator.create(), frame)))
-        if rng.random() < 0.2:
+        if rng.random() < 0.35:
             encoded.append(aggregator.encode(state))
             state = aggregator.create()
     encoded.append(aggregator.encode(state))
@@ -96,7 +96,7 @@ def test_the_result_is_that_of_the_inner_aggregator(
     ways = [(1, frame_partitioner.HELD_ROWS), (20, 40), *([(256, 130)] if name == "count" else [])]
     for seed, (shards, held) in enumerate(ways):
         monkeypatch.setattr(frame_partitioner, "HELD_ROWS", held)
-        result = result_of(Sharded(CASES[name](), shards, spill_store), list(FRAME.iter_slices(20 + 30 * seed)), seed)
+        result = result_of(Sharded(CASES[name](), shards, spill_store), list(FRAME.iter_slices(20 + 5 * seed)), seed)
         collected, counts = result.collect(), result.counts
         assert rows(collected) == rows(expected)
         assert collected.columns == expected.columns
