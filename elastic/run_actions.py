@@ -1,7 +1,8 @@
 """Actions on a run in processes of their own: verify, resume and redrive, with a log in the folder of the run.
 
-A page starts `python -m elastic.run_actions`, which runs the command line, waits for it and writes how it ended. That
-process holds a lock on its file, so that a reader sees whether it is alive, whatever happened to the page's process.
+A page starts `python -m elastic.service.action_process`, which runs the command line, masks secrets in what it prints,
+waits for it and writes how it ended. That process holds a lock on its file, so that a reader sees whether it is alive,
+whatever happened to the page's process.
 The files of an action are `<run>/actions/<id>.json`, `.log`, and `.out` for the output that programs read.
 """
 
@@ -14,12 +15,12 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import UsageError
@@ -30,8 +31,14 @@ from elastic.persistence.home import Home
 
 #: Name of the folder of actions in that of a run.
 ACTIONS = "actions"
+#: Module of the process of an action: of a higher layer, which knows the secrets of the installation.
+_PROCESS = "elastic.service.action_process"
 #: Bytes that a page reads of each file.
 MAX_FACTS, MAX_LOG, MAX_OUTPUT = 16 << 10, 64 << 10, 4 << 20
+#: Bytes of a line of the log; a longer one is masked in parts.
+_MAX_LINE = 1 << 20
+#: Seconds for the end of the output after the end of the command.
+_LAST_WORDS_SECONDS = 10.0
 #: Number of actions of a run that are listed.
 MAX_LISTED = 50
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}-(verify|resume|redrive)-[0-9a-f]{6}", re.ASCII)
@@ -118,7 +125,7 @@ def start(home: Home, run_id: str, kind: ActionKind, step: int, *, owner: str, n
                     sys.executable,
                     "-P",
                     "-m",
-                    "elastic.run_actions",
+                    _PROCESS,
                     str(lock),
                     str(home.folder),
                     run_id,
@@ -180,22 +187,49 @@ def output_of(home: Home, run_id: str, action_id: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def main(lock: int, home: Home, run_id: str, action_id: str) -> None:
-    """Run the command of an action to its end, and write how it ended. `lock` stays open until then."""
+def run_action(lock: int, home: Home, run_id: str, action_id: str, masked: Callable[[str], str]) -> None:
+    """Run the command of an action to its end, and write how it ended.
+
+    Args:
+        lock: File descriptor of the lock, which stays open until then.
+        home: Folder of all runs.
+        run_id: The run.
+        action_id: The action.
+        masked: Returns a string without the secrets that the command may print.
+    """
     folder = home.run_folder(run_id) / ACTIONS
     action = _action(action_id, json.loads(_read(folder / f"{action_id}.json", MAX_FACTS, 0)))
+    is_printed = action.kind is ActionKind.VERIFY
     os.set_inheritable(lock, False)
+    environment: Mapping[str, str] = {**os.environ, "ELASTIC_HOME": str(home.folder), "NO_COLOR": "1"}
     with (folder / f"{action_id}.log").open("ab") as log, (folder / f"{action_id}.out").open("ab") as output:
-        environment: Mapping[str, str] = {**os.environ, "ELASTIC_HOME": str(home.folder), "NO_COLOR": "1"}
-        done = subprocess.run(  # noqa: S603 - the command is made of checked ids
+        process = subprocess.Popen(  # noqa: S603 - the command is made of checked ids
             [sys.executable, "-P", "-m", "elastic", *_command(action, run_id)],
             stdin=subprocess.DEVNULL,
-            stdout=output if action.kind is ActionKind.VERIFY else log,
-            stderr=log,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if is_printed else subprocess.STDOUT,
             env=environment,
-            check=False,
         )
-    _write(folder, replace(action, exit_code=done.returncode, ended_at=dt.datetime.now(dt.UTC)))
+        copies = [
+            threading.Thread(target=_copy, args=(source, file, masked), daemon=True)
+            for source, file in ((process.stdout, output if is_printed else log), (process.stderr, log))
+            if source is not None
+        ]
+        for copy in copies:
+            copy.start()
+        exit_code = process.wait()
+        for copy in copies:
+            # A process that the command left behind may keep the pipe open.
+            copy.join(_LAST_WORDS_SECONDS)
+        _write(folder, replace(action, exit_code=exit_code, ended_at=dt.datetime.now(dt.UTC)))
+
+
+def _copy(source: IO[bytes], file: IO[bytes], masked: Callable[[str], str]) -> None:
+    """Copy what a process prints line by line, so that no secret is cut in two before it is masked."""
+    with source, suppress(OSError, ValueError):
+        while line := source.readline(_MAX_LINE):
+            file.write(masked(line.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
+            file.flush()
 
 
 def _command(action: RunAction, run_id: str) -> list[str]:
@@ -275,8 +309,3 @@ def _tail(path: Path, longest: int) -> bytes:
     with suppress(OSError):
         return _read(path, longest, max(0, path.lstat().st_size - longest))
     return b""
-
-
-if __name__ == "__main__":
-    _lock, _home, _run_id, _action_id = sys.argv[1:]
-    main(int(_lock), Home(Path(_home)), _run_id, _action_id)

@@ -26,12 +26,17 @@ _SECRET_NAME = re.compile(
 _PLAIN_VALUES = frozenset(("true", "false", "none", "null", "token", "password"))
 
 
-def hide_known_secrets() -> None:
+def hide_known_secrets(*, again: bool = False) -> None:
     """Mask all secrets that this process can access: from the environment, the key file and the database.
 
     The work is done once per environment, and forked processes inherit it. Unreadable secrets are left out, because
     no other code in the process can read them either.
+
+    Args:
+        again: Read them again, as a process that runs for days must: others may have been stored meanwhile.
     """
+    if again:
+        _hide.cache_clear()
     _hide(frozenset(os.environ.items()))
 
 

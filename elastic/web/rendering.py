@@ -16,6 +16,7 @@ from elastic.version import __version__
 from elastic.web.banners import banners_of
 from elastic.web.context import context_of
 from elastic.web.flash import forget_message, message_of
+from elastic.web.secrets import masked_text
 from elastic.web.security.identity import Identity
 from elastic.web.security.rights import Right
 from elastic.web.static_files import static_url
@@ -67,6 +68,7 @@ def make_environment() -> Environment:
         static=static_url, url=url_of, sign_of=states.sign_of, Right=Right, version=__version__, duration=times.duration
     )
     environment.filters["grouped"] = lambda number: f"{number:,}"
+    environment.filters["masked"] = masked_text
     environment.filters["segment"] = partial(quote, safe="")
     return environment
 

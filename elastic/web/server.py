@@ -17,6 +17,7 @@ from typing import Any
 from elastic.config.secret_mask import protect
 from elastic.core.errors import UsageError
 from elastic.core.optional import require
+from elastic.db.known_secrets import hide_known_secrets
 
 #: Packages of the extra `web` without which there are no pages.
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "pwdlib", "pygments")
@@ -114,6 +115,7 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
 
         hosts = [socket.gethostname(), socket.getfqdn()] if options.is_wildcard else [options.host]
         app = create_app(WebContext.of(hosts=hosts, is_loopback=options.is_private))
+        hide_known_secrets()
         _log_to_stderr()
         config = uvicorn.Config(
             ProxyGate(app, options.behind_proxy, is_exclusive=not options.is_loopback) if options.behind_proxy else app,

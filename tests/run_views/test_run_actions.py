@@ -63,6 +63,18 @@ def test_a_verification_of_a_damaged_run_fails_and_names_the_finding(home: Path)
     assert output["findings"]
 
 
+def test_the_log_of_an_action_has_no_secrets(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELASTIC_VAR_API_TOKEN", "canary of the log")
+    print_it = "import os\nprint('told', os.environ['ELASTIC_VAR_API_TOKEN'], flush=True)\n"
+    (tmp_path / "told.py").write_text(print_it + "raise ValueError('canary of the log')\n")
+    folder = make_run(home, Sample(state="error", manifest={"target": "told.py:flow", "folder": str(tmp_path)}))
+    action = start(Home(home), RUN, ActionKind.RESUME, 0, owner="ada", now=NOW)
+    assert ended(home, RUN, action).state is ActionState.FAILED
+    written = (folder / ACTIONS / f"{action.action_id}.log").read_text()
+    assert "told ***" in written
+    assert "canary" not in written
+
+
 def test_a_second_action_waits_for_the_first(home: Path) -> None:
     make_run(home)
     action = start(Home(home), RUN, ActionKind.VERIFY, 0, owner="ada", now=NOW)

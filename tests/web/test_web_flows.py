@@ -53,6 +53,7 @@ ADDRESSES = (
     f"/flows/{RUN}/0/letters/1-0",
     f"/flows/{RUN}/0/proof",
 )
+SECRET = "canary of the letter"
 PAGES = tuple(address for address in ADDRESSES if not address.endswith("cells"))
 LETTERS = (letter_of(1, 0), letter_of(1, 2, entry=b"\xff\x00"), letter_of(5, None, entry=[1, 2, 3]))
 
@@ -611,3 +612,17 @@ def audited(database: Database) -> list[tuple[str, str, str]]:
     statement = select(log.c.event, log.c.owner, log.c.detail)
     rows = database.query(lambda connection: connection.execute(statement).all())
     return [(row.event, row.owner, row.detail) for row in rows]
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_page_of_a_run_shows_a_secret_that_an_error_names(
+    web: Web, home: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("ELASTIC_VAR_API_TOKEN", SECRET)
+    traceback = f'Traceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: {SECRET}\n'
+    letter = letter_of(1, 0, message=SECRET, traceback=traceback)
+    make_run(home, Sample(chunks=10, failed={1: 1}, letters=[letter], state="error", error=f"ValueError: {SECRET}"))
+    page = text_of(web, address)
+    assert SECRET not in page
+    if "letters" in address:
+        assert "***" in page

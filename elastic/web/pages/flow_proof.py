@@ -17,6 +17,7 @@ from elastic.web.pages.flow_requests import MissingError, home_of, step_of
 from elastic.web.pages.flow_step import StepNumber
 from elastic.web.rendering import identity_of, render
 from elastic.web.routes import Router
+from elastic.web.secrets import masked_text
 from elastic.web.security.rights import Right
 from elastic.web.views import amounts, flow_labels
 from elastic.web.views.flow_states import sign_of_action, sign_of_step
@@ -80,7 +81,7 @@ def action_page(request: Request, run_id: str, step: StepNumber, action_id: str)
             record=opened.record,
             action=action,
             sign=sign_of_action(action.state),
-            log=log_of(opened.home, run_id, action_id),
+            log=masked_text(log_of(opened.home, run_id, action_id)),
             crumbs=flow_labels.crumbs_of(opened.record, run_id, request.app.state.addresses, *below),
             amounts=amounts,
         )
