@@ -201,6 +201,24 @@ def test_code_is_highlighted_without_markup_and_lines_are_linked(web: Any, web_c
     assert "has no version v9" in web("viewer").get("/dags/etl?view=code&version=9").text
 
 
+def test_two_versions_of_the_code_are_compared(web: Any, web_context: WebContext) -> None:
+    from elastic.dag.files.dag_bag import DagBag
+
+    folder = web_context.deployment.dags_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    text = 'from elastic.dag import DAG\nfrom elastic.operators import EmptyOperator\nwith DAG("etl") as dag:\n'
+    for task_id in ("first", "second"):
+        (folder / "etl.py").write_text(f'{text}    EmptyOperator(task_id="{task_id}")  # {MARKUP}\n')
+        Sample(web_context.deployment, DagBag(folder).get_dag("etl"))
+    client = web("viewer")
+    page = client.get("/dags/etl?view=code&version=2&from=1").text
+    diff = page[page.index('<pre class="code diff"') : page.index("</pre>")]
+    assert re.findall(r'class="line is-(\w+)"', diff) == ["gap", "del", "add"]
+    assert "<img" not in diff
+    assert "No difference" in client.get("/dags/etl?view=code&version=2&from=2").text
+    assert "no version v7 to compare with" in client.get("/dags/etl?view=code&from=7").text
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_dag_without_runs_says_what_to_do(web: Any, web_context: WebContext, view: str) -> None:
     Sample(web_context.deployment)

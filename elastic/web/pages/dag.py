@@ -30,7 +30,7 @@ from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 from elastic.web.structures import Structure, graph
-from elastic.web.views.code import code_lines
+from elastic.web.views.code import code_lines, diff_lines
 from elastic.web.views.grid_rows import GridRow, gone_rows
 from elastic.web.views.grid_table import failed_rows, table_rows
 from elastic.web.views.times import local_time
@@ -205,8 +205,15 @@ def _code_values(request: Request, dag: DagRow, query: QueryValues) -> dict[str,
         query.notices.append(f"DAG {dag.dag_id!r} has no version v{wanted}; the present one is shown.")
     digest = chosen.source_digest if chosen else dag.source_digest
     source = source_of(database, digest) if digest else None
+    before = query.whole("from", 0, 0, 10**9)
+    earlier = next((one for one in known if one.number == before), None)
+    if before and earlier is None:
+        query.notices.append(f"DAG {dag.dag_id!r} has no version v{before} to compare with.")
+    old = source_of(database, earlier.source_digest) if earlier and earlier.source_digest else None
     return {
         "lines": None if source is None else code_lines(source),
+        "compared": earlier.number if earlier else None,
+        "difference": diff_lines(old, source) if old is not None and source is not None else None,
         "chosen": chosen.number if chosen else None,
         "digest": digest,
     }

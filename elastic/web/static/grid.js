@@ -577,7 +577,11 @@ class Grid {
   async patch(data) {
     if (data.newest !== this.newest || data.digest !== this.structure.digest || data.gone.some((id) => !this.rows.some((row) => row.id === id))) {
       const at = { ...this.at }, chosen = this.chosen, before = this.runs.length;
-      if (data.digest !== this.structure.digest) return;
+      if (data.digest !== this.structure.digest) {
+        // A new version of the DAG has other rows. The address keeps the view; a user who is busy keeps the page.
+        if (document.activeElement === document.body && this.tip.hidden) location.reload();
+        return;
+      }
       this.take(await fetchStates(this.box.dataset.states));
       this.at = { row: Math.min(at.row, this.shown.length - 1), run: Math.min(at.run, this.runs.length - 1) };
       this.chosen = chosen && this.runs.length === before ? chosen : null;

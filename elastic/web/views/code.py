@@ -1,11 +1,15 @@
 """Source of a DAG file as highlighted lines: names of classes and texts, never markup."""
 
+from difflib import unified_diff
+
 from elastic.core.text import lines as visible
 
 #: Characters beyond which a source is shown without colours.
 _MAX_HIGHLIGHTED = 400_000
 #: Lines that a page shows.
 _MAX_LINES = 20_000
+#: Lines that are compared: the time may grow with their square.
+_MAX_COMPARED = 5_000
 
 #: Part of a line: CSS class, which may be empty, and text.
 Piece = tuple[str, str]
@@ -34,3 +38,22 @@ def code_lines(source: str) -> list[list[Piece]]:
     if found and not found[-1]:
         found.pop()
     return found[:_MAX_LINES]
+
+
+def diff_lines(old: str, new: str, *, context: int = 4) -> list[tuple[str, str]]:
+    """Return the difference of two sources: kind (`add`, `del`, `gap` or an empty string) and text of each line.
+
+    Args:
+        old: The earlier source.
+        new: The later source.
+        context: Equal lines around each change.
+    """
+    found: list[tuple[str, str]] = []
+    kinds = {"+": "add", "-": "del", "@": "gap"}
+    before, after = visible(old).split("\n")[:_MAX_COMPARED], visible(new).split("\n")[:_MAX_COMPARED]
+    for at, line in enumerate(unified_diff(before, after, lineterm="", n=context)):
+        # The first two lines name the files.
+        if at >= 2:
+            kind = kinds.get(line[:1], "")
+            found.append((kind, line if kind == "gap" else line[1:]))
+    return found
