@@ -40,7 +40,7 @@ ORACLE: dict[str, Any] = {
 #: Stories that each process runs once, because a child has no threads of Polars.
 FRAMES = {"frames", "wide-frames"}
 #: Calls between two kills of a story, so that a long one is killed as often as a short one.
-CALL_STRIDES = {"sum": 17, "wide": 127, "written": 53, "table": 41, "table-key": 41}
+CALL_STRIDES = {"sum": 17, "wide": 127, "written": 53, "table": 31, "table-key": 31}
 
 
 def child(*arguments: object) -> "subprocess.Popen[str]":
