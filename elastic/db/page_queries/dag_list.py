@@ -26,7 +26,8 @@ from elastic.db.schema import dag, dag_cursor, dag_run, dag_version, task_instan
 #: Runs of each DAG.
 RUNS_SHOWN = 14
 
-_FIRST_DATE = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
+#: Before every run. MySQL knows no dates before the year 1000.
+_FIRST_DATE = dt.datetime(1000, 1, 2, tzinfo=dt.UTC)
 _ACTIVE = (RunState.QUEUED, RunState.RUNNING)
 
 
