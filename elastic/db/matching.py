@@ -1,8 +1,8 @@
-"""Shared parts of SQL statements: matching of task instances, and inserts that skip existing rows."""
+"""Shared parts of SQL statements: matching of task instances and of given keys, and inserts that skip rows."""
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Integer, Table, and_, bindparam
+from sqlalchemy import ColumnElement, Connection, Insert, Integer, Table, and_, bindparam, false, func
 
 from elastic.dag.ids import TaskKey
 from elastic.db.schema.types import Key
@@ -21,6 +21,35 @@ def key_match(columns: Any) -> ColumnElement[bool]:
 def key_bind(key: TaskKey) -> dict[str, Any]:
     """Return the parameters of `key_match`."""
     return {"k_dag": key.dag_id, "k_run": key.run_id, "k_task": key.task_id, "k_map": key.map_index}
+
+
+def same(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Match a column of type `Key` or `Word` against a string that a user gave.
+
+    A string with other characters than those of keys matches nothing: MariaDB refuses to compare it with ASCII, and
+    PostgreSQL refuses NUL.
+    """
+    return column == text if is_key_text(text) else false()
+
+
+def beyond(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Match keys after a string that a user gave, as `same` does."""
+    return column > text if is_key_text(text) else false()
+
+
+def below(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
+    """Match keys that begin with a string that a user gave, as `same` does."""
+    return column.startswith(prefix, autoescape=True) if is_key_text(prefix) else false()
+
+
+def holding(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    """Match keys that contain a string that a user gave, in upper or lower case, as `same` does."""
+    return func.lower(column).contains(part.lower(), autoescape=True) if is_key_text(part) else false()
+
+
+def is_key_text(text: str) -> bool:
+    """Return whether every database can compare a string with keys."""
+    return text.isascii() and "\0" not in text
 
 
 def insert_if_absent(connection: Connection, table: Table) -> Insert:

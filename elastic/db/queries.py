@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db.database import Database
-from elastic.db.matching import key_bind, key_match
+from elastic.db.matching import key_bind, key_match, same
 from elastic.db.records import (
     Attempt,
     DagRun,
@@ -36,7 +36,7 @@ _BATCH_SIZE = 500
 
 def run_of_id(database: Database, dag_id: str, run_id: str) -> DagRun | None:
     """Return a run by its id, or None."""
-    return _one_run(database, select(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id))
+    return _one_run(database, select(dag_run).where(same(_run.dag_id, dag_id), same(_run.run_id, run_id)))
 
 
 def run_at(database: Database, dag_id: str, logical_date: dt.datetime) -> DagRun | None:

@@ -2,16 +2,20 @@
 
 import datetime as dt
 
+import pytest
 from sqlalchemy import insert, update
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
-from elastic.db import transitions
+from elastic.db import queries, transitions
 from elastic.db.database import Database
-from elastic.db.page_queries import grid, instances
+from elastic.db.page_queries import browse, dag_list, grid, instances
+from elastic.db.page_queries.browse import RowFilter
+from elastic.db.page_queries.dag_list import DagFilter
 from elastic.db.page_queries.instances import InstanceFilter, Position
 from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.db.schema import dag_run, task_instance, xcom
+from elastic.db.stores.dags import DagRow, FoundDag, dag_named, store_dags
 from tests.db.db_samples import DAY, database_time, finished, key_of, made_run, new_instance, running
 
 
@@ -145,3 +149,68 @@ def test_runs_are_paged_latest_first(database: Database) -> None:
     assert [one.run_id for one in page] == [runs[1].run_id]
     assert instances.run_ids(database, "etl")[0] == runs[4].run_id
     assert instances.task_ids(database, "etl", runs[0].run_id) == []
+
+
+@pytest.mark.parametrize("text", ["\u00e4", "etl\u00e4", "\U0001f600", "a\u0000b"])
+def test_a_string_that_is_no_key_matches_nothing(database: Database, text: str) -> None:
+    run = made_run(database, "a")
+    store_dags(database, [FoundDag(row=DagRow(dag_id="etl", fileloc="etl.py", owner="J\u00fcrgen", tags="\u00e4pfel"))])
+    for name in ("dag_id", "run_id", "state", "run_type"):
+        assert browse.runs_page(database, RowFilter(**{name: text})) == []
+    for name in ("dag_id", "run_id", "task_id", "state"):
+        assert browse.instances_page(database, RowFilter(**{name: text})) == []
+    for name in ("dag_id", "run_id", "task_id", "event"):
+        assert browse.events_page(database, RowFilter(**{name: text})) == []
+    assert browse.runs_page(database, RowFilter(), after=(DAY, text)) == []
+    assert browse.instances_page(database, RowFilter(), after=(text, text, text, 0)) == []
+    for wanted in (InstanceFilter(task_id=text), InstanceFilter(group=text)):
+        assert instances.instances_page(database, "etl", run.run_id, wanted) == ([], None)
+    after: Position = (6, text, 0)
+    assert instances.instances_page(database, "etl", run.run_id, InstanceFilter(), after=after) == ([], None)
+    assert dag_list.dag_list(database, DagFilter(dag_id=text)).dags == []
+    assert dag_list.dag_list(database, DagFilter(), after=text).dags == []
+    assert queries.run_of_id(database, text, text) is None
+    assert dag_named(database, text) is None
+
+
+def test_a_label_is_found_by_any_characters(database: Database) -> None:
+    store_dags(database, [FoundDag(row=DagRow(dag_id="etl", fileloc="etl.py", owner="J\u00fcrgen", tags="\u00e4pfel"))])
+    for wanted in (
+        DagFilter(text="j\u00fcr"),
+        DagFilter(text="\u00e4pf"),
+        DagFilter(owner="J\u00fcrgen"),
+        DagFilter(tag="\u00e4pfel"),
+    ):
+        assert [one.dag_id for one in dag_list.dag_list(database, wanted).dags] == ["etl"]
+
+
+def test_pages_follow_each_other_in_one_order_on_each_database(database: Database) -> None:
+    ids = ["B", "a", "A", "b", "a_b", "a-b", "a.b", "aB", "ab", "a1", "A_1", "_a", "Z9", "z"]
+    store_dags(database, [FoundDag(row=DagRow(dag_id=one, fileloc="all.py", owner="ada")) for one in ids])
+    paged: list[str] = []
+    while True:
+        found = dag_list.dag_list(database, DagFilter(), after=paged[-1] if paged else "", limit=3)
+        paged += [one.dag_id for one in found.dags]
+        if not found.has_more:
+            break
+    assert paged == sorted(ids)
+
+
+def test_instances_are_paged_in_the_order_of_their_keys(database: Database) -> None:
+    tasks = ["b", "B", "a_1", "a-1", "a.1", "aB", "A"]
+    run = made_run(database, *tasks)
+    paged: list[str] = []
+    after = None
+    while found := browse.instances_page(database, RowFilter(dag_id="etl"), after=after, limit=2):
+        paged += [one.task_id for one in found]
+        after = (found[-1].dag_id, found[-1].run_id, found[-1].task_id, found[-1].map_index)
+    assert paged == sorted(tasks)
+    position, shown = None, []
+    while True:
+        rows, position = instances.instances_page(
+            database, "etl", run.run_id, InstanceFilter(), after=position, limit=2
+        )
+        shown += [one.task_id for one in rows]
+        if position is None:
+            break
+    assert shown == sorted(tasks)

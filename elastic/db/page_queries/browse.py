@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, or_, select, tuple_
 
 from elastic.db.database import Database
+from elastic.db.matching import beyond, is_key_text, same
 from elastic.db.records import DagRun, Event, Job, TaskInstanceRow, event_of, instance_of, run_of
 from elastic.db.schema import dag_run, import_error, log, task_instance
 from elastic.db.stores.jobs import jobs
@@ -49,7 +50,7 @@ def runs_page(
     query = select(dag_run).where(*_equal(_run, wanted, "dag_id", "run_id", "state", "run_type"))
     if after is not None:
         date, dag_id = after
-        query = query.where(or_(_run.logical_date < date, and_(_run.logical_date == date, _run.dag_id > dag_id)))
+        query = query.where(or_(_run.logical_date < date, and_(_run.logical_date == date, beyond(_run.dag_id, dag_id))))
     query = query.order_by(_run.logical_date.desc(), _run.dag_id).limit(limit)
     return [run_of(row) for row in _rows(database, query)]
 
@@ -60,11 +61,11 @@ def instances_page(
     """Return task instances in the order of their keys, after a key."""
     conditions = _equal(_ti, wanted, "dag_id", "run_id", "task_id")
     if wanted.state:
-        conditions.append(_ti.state.is_(None) if wanted.state == "none" else _ti.state == wanted.state)
+        conditions.append(_ti.state.is_(None) if wanted.state == "none" else same(_ti.state, wanted.state))
     query = select(task_instance).where(*conditions)
     key = tuple_(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index)
     if after is not None:
-        query = query.where(key > after)
+        query = query.where(key > after if all(is_key_text(one) for one in after[:3]) else false())
     query = query.order_by(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index).limit(limit)
     return [instance_of(row) for row in _rows(database, query)]
 
@@ -95,7 +96,9 @@ def latest_jobs(database: Database, heartbeat: float, *, limit: int = 100) -> li
 
 
 def _equal(columns: Any, wanted: RowFilter, *names: str) -> list[ColumnElement[bool]]:
-    return [columns[name] == getattr(wanted, name) for name in names if getattr(wanted, name)]
+    """Return the conditions of the values that are given. The owner is a label, which may have any characters."""
+    given = [(columns[name], getattr(wanted, name)) for name in names if getattr(wanted, name)]
+    return [column == value if column.name == "owner" else same(column, value) for column, value in given]
 
 
 def _rows(database: Database, query: Select[Any]) -> Sequence[Any]:

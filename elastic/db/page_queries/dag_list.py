@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from elastic.dag.states.state import RunState
 from elastic.db.database import Database
+from elastic.db.matching import beyond, holding, same
 from elastic.db.schema import dag, dag_cursor, dag_run, dag_version, task_instance
 
 #: Runs of each DAG.
@@ -162,17 +163,17 @@ def _dags(wanted: DagFilter, after: str) -> Select[Any]:
         .order_by(dag.c.dag_id)
         .where(dag.c.is_active.is_(not wanted.gone), *_conditions(wanted))
     )
-    return query.where(dag.c.dag_id > after) if after else query
+    return query.where(beyond(dag.c.dag_id, after)) if after else query
 
 
 def _conditions(wanted: DagFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.dag_id:
-        found.append(dag.c.dag_id == wanted.dag_id)
+        found.append(same(dag.c.dag_id, wanted.dag_id))
     if wanted.text:
         text = wanted.text.lower()
-        columns = (dag.c.dag_id, dag.c.owner, dag.c.tags)
-        found.append(or_(*(func.lower(column).contains(text, autoescape=True) for column in columns)))
+        labels = (func.lower(column).contains(text, autoescape=True) for column in (dag.c.owner, dag.c.tags))
+        found.append(or_(holding(dag.c.dag_id, text), *labels))
     if wanted.tag:
         tags = literal(",").concat(dag.c.tags).concat(literal(","))
         found.append(tags.contains(f",{wanted.tag},", autoescape=True))

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_,
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db.database import Database
-from elastic.db.matching import key_bind, key_match
+from elastic.db.matching import below, beyond, key_bind, key_match, same
 from elastic.db.records import DagRun, LogLine, TaskInstanceRow, instance_of, line_of, run_of
 from elastic.db.schema import dag, dag_run, log_line, task_attempt, task_instance, xcom
 
@@ -54,9 +54,9 @@ class InstanceFilter:
         if self.states is not None:
             found.append(_ti.state.in_(list(self.states)))
         if self.task_id is not None:
-            found.append(_ti.task_id == self.task_id)
+            found.append(same(_ti.task_id, self.task_id))
         if self.group is not None:
-            found.append(_ti.task_id.startswith(f"{self.group}.", autoescape=True))
+            found.append(below(_ti.task_id, f"{self.group}."))
         return found
 
 
@@ -108,8 +108,8 @@ def instances_page(
     query = select(task_instance).where(_ti.dag_id == dag_id, _ti.run_id == run_id, *wanted.conditions())
     if after is not None:
         rank, task, index = after
-        same_task = and_(_ti.task_id == task, _ti.map_index > index)
-        same_rank = and_(_RANK.in_([rank]), or_(_ti.task_id > task, same_task))
+        same_task = and_(same(_ti.task_id, task), _ti.map_index > index)
+        same_rank = and_(_RANK.in_([rank]), or_(beyond(_ti.task_id, task), same_task))
         query = query.where(or_(_RANK.between(rank + 1, len(_RANKS)), same_rank))
     query = query.order_by(_RANK, _ti.task_id, _ti.map_index).limit(limit + 1)
     rows = database.query(lambda connection: connection.execute(query).all())

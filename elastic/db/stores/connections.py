@@ -16,7 +16,7 @@ from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.encryption import Cipher
 from elastic.db.errors import RowExistsError, SecretError, UnknownRowError
-from elastic.db.matching import insert_if_absent
+from elastic.db.matching import insert_if_absent, same
 from elastic.db.schema import connection as table
 from elastic.hooks.connection import Connection
 
@@ -49,7 +49,7 @@ class ConnectionStore:
         Raises:
             SecretError: A secret cannot be decrypted.
         """
-        query = select(table).where(table.c.conn_id == conn_id)
+        query = select(table).where(same(table.c.conn_id, conn_id))
         row = self._database.query(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             return None
@@ -154,7 +154,7 @@ class ConnectionStore:
         """
 
         def work(transaction: Any, again: bool) -> None:
-            if not transaction.execute(delete(table).where(table.c.conn_id == conn_id)).rowcount and not again:
+            if not transaction.execute(delete(table).where(same(table.c.conn_id, conn_id))).rowcount and not again:
                 raise UnknownRowError("connection", conn_id, "`elastic connections list` lists them")
             audit.note(transaction, "connection deleted", conn_id)
 

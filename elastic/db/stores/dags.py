@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.matching import insert_if_absent
+from elastic.db.matching import insert_if_absent, same
 from elastic.db.schema import dag, dag_code, dag_cursor, dag_structure, dag_version, import_error
 from elastic.db.sql_clock import now
 
@@ -133,7 +133,7 @@ def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
 
 def dag_named(database: Database, dag_id: str) -> DagRow | None:
     """Return the stored DAG with an id, also one that no file defines now, or None."""
-    query = _WITH_CURSOR.where(dag.c.dag_id == dag_id)
+    query = _WITH_CURSOR.where(same(dag.c.dag_id, dag_id))
     row = database.query(lambda connection: connection.execute(query).one_or_none())
     return None if row is None else _dag_row(row)
 

@@ -10,7 +10,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.matching import insert_if_absent
+from elastic.db.matching import insert_if_absent, same
 from elastic.db.records import Pool
 from elastic.db.schema import pool as table
 from elastic.db.schema import task_instance
@@ -79,7 +79,7 @@ class PoolStore:
             )
 
         def work(connection: Any, again: bool) -> None:
-            if not connection.execute(delete(table).where(table.c.pool == name)).rowcount and not again:
+            if not connection.execute(delete(table).where(same(table.c.pool, name))).rowcount and not again:
                 raise UnknownRowError("pool", name, "`elastic pools list` lists them")
             audit.note(connection, "pool deleted", name)
 

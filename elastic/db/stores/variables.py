@@ -12,7 +12,7 @@ from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.encryption import Cipher
 from elastic.db.errors import SecretError, UnknownRowError
-from elastic.db.matching import insert_if_absent
+from elastic.db.matching import insert_if_absent, same
 from elastic.db.records import Variable
 from elastic.db.schema import variable as table
 
@@ -29,7 +29,7 @@ class VariableStore:
         Raises:
             SecretError: The value cannot be decrypted.
         """
-        query = select(table).where(table.c.key == key)
+        query = select(table).where(same(table.c.key, key))
         row = self._database.query(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             return None
@@ -99,7 +99,7 @@ class VariableStore:
         """
 
         def work(connection: Any, again: bool) -> None:
-            if not connection.execute(delete(table).where(table.c.key == key)).rowcount and not again:
+            if not connection.execute(delete(table).where(same(table.c.key, key))).rowcount and not again:
                 raise UnknownRowError("variable", key, "`elastic variables list` lists them")
             audit.note(connection, "variable deleted", key)
 
