@@ -1,6 +1,8 @@
 """Login and logout: sessions begin, end, and cannot be taken over."""
 
 import datetime as dt
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from elastic.db.schema import session
 from elastic.db.stores.users import Role, UserStore
 from elastic.web.app import create_app
 from elastic.web.context import WebContext
+from elastic.web.security.logins import LoginRefusedError
 from tests.web.conftest import HASH, PASSWORD, WebClient
 
 Web = Callable[[str | None], WebClient]
@@ -221,3 +224,19 @@ def test_times_are_shown_in_the_zone_of_the_user(web: Web) -> None:
     refused = client.submit("/account/zone", zone="Mars/Olympus<b>")
     assert refused.status_code == 400
     assert "There is no time zone &#39;Mars/Olympus&lt;b&gt;&#39;" in refused.text
+
+
+def test_an_unknown_name_takes_as_long_as_a_wrong_password(web_app: FastAPI) -> None:
+    logins = web_app.state.logins
+
+    def seconds(username: str) -> float:
+        found = []
+        for number in range(7):
+            began = time.thread_time()
+            with pytest.raises(LoginRefusedError):
+                logins.open(username, "a wrong password", f"10.0.0.{number}")
+            found.append(time.thread_time() - began)
+        return statistics.median(found)
+
+    known, unknown = seconds("admin"), seconds("no-such-user")
+    assert 0.7 < known / unknown < 1.4, f"{known:.3f} s and {unknown:.3f} s"
