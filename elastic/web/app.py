@@ -3,6 +3,7 @@
 import datetime as dt
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 
 from elastic.db.stores.sessions import SessionStore
 from elastic.version import __version__
@@ -45,6 +46,9 @@ from elastic.web.security.identity import SessionAuthenticator
 from elastic.web.security.logins import Logins
 from elastic.web.security.middleware import Shield
 from elastic.web.security.passwords import absent_hash
+
+#: Bytes from which an answer is compressed; the list of 50 DAGs shrinks to a tenth.
+_MIN_COMPRESSED = 4096
 
 #: Routers of the pages.
 PAGES: tuple[APIRouter, ...] = (
@@ -107,6 +111,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.state.templates = make_environment()
     app.state.addresses = frozenset(getattr(route, "path", "") for route in app.router.routes)
     add_handlers(app)
+    app.add_middleware(GZipMiddleware, minimum_size=_MIN_COMPRESSED, compresslevel=5)
     app.add_middleware(Shield, refuse=refused, unexpected=unexpected)
     absent_hash()  # the first login must not take longer than others
     return app

@@ -241,3 +241,15 @@ def test_a_page_without_javascript_has_all_it_needs(web: Web, web_database: Data
     page = web("operator").get("/").text
     assert 'action="/dags/etl/trigger"' in page
     assert not re.search(r"\son\w+=|style=|javascript:", page)
+
+
+def test_a_long_list_is_sent_compressed(web: Web, web_database: Database) -> None:
+    for number in range(50):
+        store_dag(web_database, f"dag_{number}")
+        store_run(web_database, f"dag_{number}")
+    answer = web("operator").get("/", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < 60 * 1024
+    plain = web("operator").get("/", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert list(rows(plain.text)) == list(rows(answer.text))
