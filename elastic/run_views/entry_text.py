@@ -12,6 +12,9 @@ from elastic.core.text import lines, writable
 
 #: Characters of an entry, and bytes of its dump, that are shown.
 MAX_TEXT, MAX_HEX = 64 << 10, 4 << 10
+
+#: Bytes of an entry that is decoded. Small containers take some sixty times the memory of their encoding.
+MAX_DECODED = 1 << 20
 _HEX_WIDTH = 16
 _ELEMENTS = 200
 _DEPTH = 12
@@ -35,18 +38,12 @@ class EntryText:
 
 def entry_text(letter: DeadLetter) -> EntryText:
     """Return the entry of a dead letter as text; one that cannot be decoded as its stored bytes."""
+    if len(letter.entry) > MAX_DECODED:
+        return _stored_bytes(letter, "The entry is too large to be decoded here; these are its first stored bytes.")
     try:
         value = unpack(letter.entry)
     except (EncodingError, ValueError, TypeError, RecursionError) as error:
-        note = f"The entry cannot be decoded here ({error}); these are its stored bytes."
-        return EntryText(
-            kind=f"{len(letter.entry):,} bytes",
-            text="",
-            hex=dump(letter.entry),
-            is_cut=len(letter.entry) > MAX_HEX,
-            is_encoded=True,
-            note=lines(note),
-        )
+        return _stored_bytes(letter, f"The entry cannot be decoded here ({error}); these are its stored bytes.")
     note = "" if letter.exact else "Only a description of the entry was stored, because it is not plain data."
     if isinstance(value, RawRecord):
         data = value.data
@@ -89,6 +86,17 @@ def dump(data: bytes) -> str:
         letters = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
         shown.append(f"{at:08x}  {part.hex(' '):<{3 * _HEX_WIDTH - 1}}  {letters}")
     return "\n".join(shown)
+
+
+def _stored_bytes(letter: DeadLetter, note: str) -> EntryText:
+    return EntryText(
+        kind=f"{len(letter.entry):,} bytes",
+        text="",
+        hex=dump(letter.entry),
+        is_cut=len(letter.entry) > MAX_HEX,
+        is_encoded=True,
+        note=lines(note),
+    )
 
 
 def _bytes_text(kind: str, data: bytes, note: str) -> EntryText:

@@ -74,6 +74,14 @@ def test_an_entry_that_cannot_be_decoded_shows_its_stored_bytes() -> None:
     assert entry_line(replace(letter_of(0), entry=b"\xc1\xff")) == "2 bytes that cannot be decoded"
 
 
+def test_an_entry_that_would_fill_the_memory_is_not_decoded() -> None:
+    letter = replace(letter_of(0, entry="x"), entry=b"\xdd\x00\x20\x00\x00" + b"\x90" * (2 << 20))
+    found = entry_text(letter)
+    assert (found.text, found.is_encoded, found.is_cut) == ("", True, True)
+    assert "too large to be decoded" in found.note
+    assert found.hex.startswith("00000000  dd 00 20 00 00 90")
+
+
 def test_a_description_says_that_it_is_one() -> None:
     found = entry_text(letter_of(0, entry="<Price object>", exact=False))
     assert "Only a description" in found.note

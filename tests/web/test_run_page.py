@@ -5,10 +5,12 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from elastic.dag import DAG
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries
+from elastic.db.schema import dag_run
 from elastic.db.stores.dags import set_paused
 from elastic.operators import EmptyOperator
 from elastic.web.context import WebContext
@@ -126,6 +128,14 @@ def test_an_unknown_run_offers_similar_ones(web: Any, sample: Sample) -> None:
     answer = web("viewer").get(f"{address(1)[:-1]}1")
     assert answer.status_code == 404
     assert f'href="{address(1)}"' in answer.text
+
+
+def test_after_clearing_a_run_of_a_command_the_page_says_how_it_runs(web: Any, sample: Sample) -> None:
+    run = sample.queued(5, is_served=False)
+    with sample.database.begin() as connection:
+        connection.execute(update(dag_run).where(dag_run.c.run_id == run.run_id).values(state=RunState.FAILED))
+    page = web("operator").followed("/dags/etl/clear", run=run.run_id)
+    assert f"cleared. Run them with <code>elastic backfill etl --runs {run.run_id}</code>." in page
 
 
 def test_clearing_lists_first_and_clears_then(web: Any, sample: Sample) -> None:

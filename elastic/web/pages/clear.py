@@ -89,7 +89,11 @@ def clear(
     found = _found(request, dag, _options(found_run, task, index, ticked))
     cleared = transitions.clear(context_of(request).database, [one.key for one in found])
     count = f"{len(cleared):,} task instance{' was' if len(cleared) == 1 else 's were'}"
-    return redirect(request, _back(found_run, task, index), f"{count} cleared. They run again as soon as they can.")
+    then = "They run again as soon as they can."
+    if not found_run.is_served:
+        # No master takes the run of a command.
+        then = f"Run them with `elastic backfill {dag_id} --runs {found_run.run_id}`."
+    return redirect(request, _back(found_run, task, index), f"{count} cleared. {then}")
 
 
 def _options(run: DagRun, task: str, index: int, ticked: set[str]) -> ClearOptions:
