@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from elastic.core.errors import ElasticError
 from elastic.db.page_queries.service_state import service_state
 from elastic.web.context import WebContext
+from elastic.web.secrets import masked_text
 
 #: Page with the files that could not be loaded.
 _ERRORS = "/browse/import-errors"
@@ -50,7 +51,7 @@ def banners_of(context: WebContext, addresses: Collection[str]) -> list[Banner]:
             Banner(
                 kind="warn",
                 head=f"{count} broken.",
-                text=f"{found.broken_path}: {found.broken_reason}",
+                text=f"{found.broken_path}: {masked_text(found.broken_reason)}",
                 url=_ERRORS if _ERRORS in addresses else "",
                 link="Show the traceback" if found.broken_files == 1 else "Show all",
             )

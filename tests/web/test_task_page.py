@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from elastic.config.secret_mask import hide
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries
 from elastic.web.context import WebContext
@@ -152,6 +153,16 @@ def test_xcoms_are_shown_as_text(web: Any, sample: Sample) -> None:
     assert whole.headers["content-type"] == "text/plain; charset=utf-8"
     assert client.get(f"{url}/xcom/none").status_code == 404
     assert run.dag_id == "etl"
+
+
+def test_a_secret_in_an_xcom_is_masked(web: Any, sample: Sample) -> None:
+    hide("Qz7-hidden-77c1")
+    _, key = failed_key(sample)
+    sample.push(key, "url", "postgresql://ada:Qz7-hidden-77c1@shop/orders")
+    client, url = web("admin"), f"{address('load.prices/1')}"
+    for page in (client.get(f"{url}?tab=xcom").text, client.get(f"{url}/xcom/url").text):
+        assert "postgresql://ada:" in page
+        assert "hidden-77c1" not in page
 
 
 def test_attempts_are_listed_with_host_end_and_error(web: Any, sample: Sample) -> None:

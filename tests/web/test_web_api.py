@@ -1,6 +1,7 @@
 """API: tokens, lists, changes and errors as JSON."""
 
 import datetime as dt
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -143,6 +144,7 @@ def test_a_run_is_triggered_with_its_date_id_and_parameters(api: Api, web_databa
         ('{"unknown": 1}', 422),
         ("{", 422),
         ("[" * 100_000, 400),
+        (json.dumps({"conf": {"a": functools.reduce(lambda inner, _: [inner], range(600), 0)}}), 400),
         ('"text"', 422),
     ],
 )
@@ -248,6 +250,13 @@ def test_a_token_is_made_and_revoked(api: Api, web_app: FastAPI) -> None:
     assert client.delete(f"/api/v1/tokens/{made['id']}").status_code == 204
     assert program.get("/api/v1/me").status_code == 401
     assert client.delete(f"/api/v1/tokens/{made['id']}").status_code == 404
+
+
+def test_a_token_that_ends_makes_none_that_outlives_it(api: Api) -> None:
+    client = api("admin", days=2)
+    ends = [client.post("/api/v1/tokens", json={"name": "x", "days": days}).json()["expires_at"] for days in (0, 1, 90)]
+    days = [round((dt.datetime.fromisoformat(end) - dt.datetime.now(dt.UTC)) / dt.timedelta(days=1)) for end in ends]
+    assert days == [2, 1, 2]
 
 
 def test_a_session_needs_its_csrf_token_in_a_header(web: Web, web_database: Database) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from elastic.config.secret_mask import hide
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db.database import Database
 from elastic.db.stores.dags import set_import_errors, set_paused
@@ -78,6 +79,26 @@ def test_jobs_events_and_broken_files_are_listed(web: Web, web_database: Databas
     assert "/dags/old.py" in broken
     assert "Traceback (most recent call last)" in broken
     assert 'href="/browse/import-errors"' in client.get("/").text
+
+
+def test_what_admins_do_is_not_in_the_log_of_viewers(web: Web, web_database: Database) -> None:
+    store_dag(web_database)
+    set_paused(web_database, "etl", paused=True)
+    for event in ("user created", "token created", "login failed", "logged in"):
+        assert "Nothing matches" in web("viewer").get(f"/browse/logs?event={event}").text, event
+    assert "user created" in web("admin").get("/admin/audit").text
+    assert "paused" in web("viewer").get("/browse/logs").text
+
+
+def test_a_secret_in_the_error_of_a_file_is_masked(web: Web, web_database: Database) -> None:
+    hide("Qz7-hidden-77c1")
+    set_import_errors(
+        web_database, {"/dags/old.py": "ValueError: cannot connect to postgresql://ada:Qz7-hidden-77c1@h/d"}
+    )
+    for path in ("/browse/import-errors", "/"):
+        page = web("viewer").get(path).text
+        assert "cannot connect" in page
+        assert "hidden-77c1" not in page
 
 
 def test_events_are_in_pages_without_gaps(web: Web, web_database: Database) -> None:

@@ -32,6 +32,8 @@ class RowFilter:
     owner: str = ""
     #: only what users of the web server asked for
     by_users: bool = False
+    #: only what happened to DAGs, and not to users, connections and the like
+    of_dags: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,8 @@ def events_page(
     conditions = _equal(log.c, wanted, "dag_id", "run_id", "task_id", "event", "owner")
     if wanted.by_users:
         conditions.append(_BY_USERS)
+    if wanted.of_dags:
+        conditions.append(log.c.dag_id.is_not(None))
     query = select(log).where(*conditions)
     if before is not None:
         query = query.where(log.c.id < before)

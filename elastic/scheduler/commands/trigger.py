@@ -17,6 +17,9 @@ from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 
+#: Maximum levels of nesting in the parameters of a run, far below what JSON parsers and pages can read.
+_MAX_CONF_DEPTH = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
@@ -71,18 +74,38 @@ def queue_run(database: Database, dag: DagSpec, schedule: Schedule, digests: Dig
         request: Date, id and parameters of the run.
 
     Raises:
-        UsageError: A run for the date exists, the date is outside of the years in which runs can be, or the id belongs
-            to another run.
+        UsageError: A run for the date exists, the date is outside of the years in which runs can be, the parameters are
+            nested too deeply, or the id belongs to another run.
         InvalidKeyError: The id of the run contains invalid characters.
     """
     interval = schedule.interval_of(check_logical_date(request.date or dt.datetime.now(dt.UTC)))
     _check_date(database, dag.dag_id, interval.start)
+    check_conf(request.conf)
     made = digests.set_in(new_run(dag.dag_id, schedule, interval, RunType.MANUAL))
     wanted = replace(made, conf=request.conf, run_id=request.run_id or made.run_id, is_served=request.is_served)
     run = transitions.ensure_run(database, wanted)
     tasks = list(dag.tasks.values())
     make_instances(database, tasks, [run], build_tracker(database, tasks, [run], Overrides()))
     return run
+
+
+def check_conf(conf: Mapping[str, Any]) -> None:
+    """Check the nesting of the parameters of a run.
+
+    Raises:
+        UsageError: It is too deep.
+    """
+    level: list[Any] = [conf]
+    for _ in range(_MAX_CONF_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+            if isinstance(inner, Mapping | list | tuple)
+        ]
+        if not level:
+            return
+    raise UsageError(f"the conf of the run is nested more than {_MAX_CONF_DEPTH} levels deep; make it flatter.")
 
 
 def _check_date(database: Database, dag_id: str, date: dt.datetime) -> None:

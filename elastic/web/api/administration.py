@@ -199,7 +199,9 @@ def create_token(request: Request, body: TokenBody) -> Response:
     identity, context, secret = _user(request), context_of(request), new_token()
     time = context.clock()
     role = min(body.role, identity.role, key=lambda one: one.rank)
-    expires_at = time + dt.timedelta(days=body.days) if body.days else None
+    ends = [time + dt.timedelta(days=body.days)] if body.days else []
+    # A token that ends must not make one that outlives it.
+    expires_at = min([*ends, *([identity.expires_at] if identity.expires_at else [])], default=None)
     number = ApiTokenStore(context.database).add(
         secret, identity.username, name=body.name, role=role, time=time, expires_at=expires_at
     )

@@ -112,6 +112,13 @@ def trigger(request: Request, dag_id: Name, new: NewRun) -> Response:
     context = context_of(request)
     _stored(request, dag_id)
     _check_conf(new.conf)
+    dag = dag_named(context.database, dag_id)
+    found = structure(context.database, dag.structure_digest) if dag else None
+    if found is not None and found.stored.obstacle:
+        raise Conflict(
+            f"DAG {dag_id!r} cannot be started here: {found.stored.obstacle}.",
+            f"Start it with: elastic dags trigger {dag_id}",
+        )
     date = instant(new.logical_date) if new.logical_date else context.clock().replace(microsecond=0)
     if queries.run_at(context.database, dag_id, date) is not None:
         raise Conflict(

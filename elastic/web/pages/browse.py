@@ -24,6 +24,7 @@ from elastic.web.context import context_of
 from elastic.web.errors import BadRequest
 from elastic.web.rendering import identity_of, render, url_of
 from elastic.web.routes import Router
+from elastic.web.secrets import masked_text
 from elastic.web.sections import tabs_of
 from elastic.web.security.rights import Right
 from elastic.web.views.dag_rows import dag_url, run_url
@@ -199,7 +200,7 @@ def jobs(request: Request) -> Response:
 
 @router.get("/browse/logs", requires=Right.READ)
 def logs(request: Request, view: View) -> Response:
-    """Show the events, the latest first."""
+    """Show the events of DAGs, the latest first."""
     wanted = view.model_copy(update={"users": "", "owner": ""})
     return events_table(request, wanted, title="Log", path="/browse/logs")
 
@@ -210,8 +211,8 @@ def import_errors(request: Request) -> Response:
     rows = [
         ListRow(
             key=str(place),
-            cells=(text(one.path, kind="mono"), when(one.at), text(_first_line(one.traceback))),
-            detail=one.traceback,
+            cells=(text(one.path, kind="mono"), when(one.at), text(_first_line(masked_text(one.traceback)))),
+            detail=masked_text(one.traceback),
         )
         for place, one in enumerate(broken_files(context_of(request).database))
     ]
@@ -230,9 +231,11 @@ def events_table(request: Request, view: BrowseQuery, *, title: str, path: str) 
     """Show events of the log, the latest first; with `users`, only what users of the web server did."""
     key = _key(view.after, 1)
     before = _number(key[0]) if key else None
-    found = events_page(context_of(request).database, view.rows, before=before, limit=_PAGE_SIZE + 1)
-    shown = found[:_PAGE_SIZE]
     is_audit = path.startswith("/admin")
+    # The other events name users, addresses and connections, which need further rights.
+    wanted = replace(view.rows, of_dags=not is_audit)
+    found = events_page(context_of(request).database, wanted, before=before, limit=_PAGE_SIZE + 1)
+    shown = found[:_PAGE_SIZE]
     rows = [ListRow(key=str(place), cells=_event_cells(one, with_address=is_audit)) for place, one in shown]
     filters = [
         FormField(name="event", label="event", value=view.event),

@@ -27,6 +27,7 @@ from elastic.web.pages.why import first_obstacle, verdicts_on
 from elastic.web.query_values import QueryValues
 from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
+from elastic.web.secrets import masked_text
 from elastic.web.security.rights import Right
 from elastic.web.views.failure import failure_of
 from elastic.web.views.flow_labels import flow_links
@@ -189,7 +190,7 @@ def _xcom_values(one: instances.XComRow) -> dict[str, Any]:
             text = json.dumps(json.loads(one.value), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
             text = one.value
-    return {"key": one.key, "at": one.at, "size": one.size, "text": visible(text), "is_cut": one.is_cut}
+    return {"key": one.key, "at": one.at, "size": one.size, "text": visible(masked_text(text)), "is_cut": one.is_cut}
 
 
 def _attempt_values(one: Attempt) -> dict[str, Any]:
@@ -263,4 +264,4 @@ def _xcom(request: Request, key: TaskKey, name: str) -> Response:
         from elastic.web.errors import NotFound
 
         raise NotFound(f"XCom of {name_of(key)}", name)
-    return Response(found.encode("utf-8", "backslashreplace"), media_type="text/plain; charset=utf-8")
+    return Response(masked_text(found).encode("utf-8", "backslashreplace"), media_type="text/plain; charset=utf-8")

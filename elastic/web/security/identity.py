@@ -32,6 +32,8 @@ class Identity:
     is_password_initial: bool = False
     #: id of the session; empty for an API token
     session_id: str = field(default="", repr=False)
+    #: when the API token of the request ends; None for a session, and for a token without end
+    expires_at: dt.datetime | None = None
 
     @property
     def csrf_token(self) -> str:
@@ -104,4 +106,4 @@ class SessionAuthenticator(Authenticator):
         if found.used_at is None or time - found.used_at > _TOUCH_AFTER:
             with suppress(DatabaseError):
                 self._tokens.touch(found.id, time)
-        return Identity(username=found.username, role=found.role)
+        return Identity(username=found.username, role=found.role, expires_at=found.expires_at)
