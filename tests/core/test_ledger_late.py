@@ -120,3 +120,27 @@ def test_a_result_that_a_busy_worker_holds_is_copied_when_the_user_wants_it_agai
     assert copy.batch.first == first.batch.first
     told = subject.handle(events.PartialReturned("a", partial(copy, second), True))
     assert [type(instruction) for instruction in told] == [Fold, Complete]
+
+
+def test_a_copy_is_not_copied_when_the_user_wants_its_chunks_again() -> None:
+    subject = ledger(speculation_timeout=1000)
+    first, _ = started(subject, 2, workers=2)
+    (copy,) = only(Send, subject.handle(events.RetryRequested(frozenset({0}))))
+    told = subject.handle(events.BatchProcessed(copy.batch.batch_id, "a/1", 0.01))
+    assert only(CollectNode, told) == [CollectNode("a")]
+    # The reply to the collection is late, so the worker of the copy seems to be left behind.
+    subject.handle(events.PartialReturned("a", None, True))
+    assert only(Send, subject.handle(events.RetryRequested(frozenset({0})))) == []
+    assert first.batch.first == copy.batch.first
+
+
+def test_a_call_whose_copy_was_lost_is_copied_again_when_the_user_wants_it() -> None:
+    subject = ledger(speculation_timeout=1000)
+    started(subject, 2, workers=2)
+    (copy,) = only(Send, subject.handle(events.RetryRequested(frozenset({0}))))
+    subject.handle(events.ClockTicked(1.0))
+    lost = events.BatchLost(copy.batch.batch_id, "its worker died", may_be_poison=False)
+    assert only(Send, subject.handle(lost)) == [], "the first worker still has the chunk"
+    (again,) = only(Send, subject.handle(events.RetryRequested(frozenset({0}))))
+    assert (again.batch.first, again.batch.history.copies) == (copy.batch.first, 1)
+    assert subject.counters["chunks_speculated"] == 2

@@ -315,7 +315,9 @@ class InFlight:
     def request_retry(self, chunk_ids: frozenset[int], now: float) -> None:
         """Record that the user asked to retry chunks, and make collections of their held results due now."""
         for sent in self.batches.values():
-            if chunk_ids.isdisjoint(chunk.chunk_id for chunk in sent.batch.chunks):
+            # A copy of a copy may reach the worker that holds the first one, and both would be dropped.
+            is_copy = bool(sent.batch.history.copies and self._copies[sent.batch.first])
+            if is_copy or chunk_ids.isdisjoint(chunk.chunk_id for chunk in sent.batch.chunks):
                 continue
             self._retry_batches[sent.batch.batch_id] = sent
             if sent.worker_id is not None and (node := self.nodes.get(sent.node_id)) is not None:
@@ -346,12 +348,18 @@ class InFlight:
     def without_other_copies(self, chunks: list[Chunk]) -> list[Chunk]:
         """Return those chunks of a lost batch that no other batch in flight contains.
 
-        Resending the others would process them twice, and the ledger drops every partial that repeats a chunk.
+        Resending the others would process them twice, and the ledger drops every partial that repeats a chunk. But the
+        batches that contain the others may be copied again.
         """
         if not self._copies:
             return chunks
         alone = [chunk for chunk in chunks if not self._copies[chunk.chunk_id]]
-        self._copies -= Counter(chunk.chunk_id for chunk in chunks)
+        lost = Counter(chunk.chunk_id for chunk in chunks)
+        self._copies -= lost
+        if len(alone) < len(chunks):
+            for sent in self:
+                if sent.has_copy and any(chunk.chunk_id in lost for chunk in sent.batch.chunks):
+                    sent.has_copy = False
         return alone
 
     def forget_copies(self, first: int, stop: int) -> None:
