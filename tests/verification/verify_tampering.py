@@ -10,7 +10,7 @@ from elastic.core.encoding import pack
 from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.progress_row import ProgressRow, row_mac
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
-from elastic.persistence.run_store.sqlite_store import _receipt_mac, _step_mac
+from elastic.persistence.run_store.sqlite_store import _step_mac, receipt_mac
 
 Edit = Callable[[sqlite3.Connection], object]
 
@@ -103,7 +103,7 @@ def _seal_again(connection: sqlite3.Connection, key: bytes, run_id: str) -> None
         "receipt.rowid, step, first, count, attempt, node_id, worker_id, data",
         "receipt LEFT JOIN worker ON worker.id = receipt.worker",
     )
-    update("receipt", [(_receipt_mac(key, run_id, (step, first), tuple(fields), data), row)
+    update("receipt", [(receipt_mac(key, run_id, (step, first), tuple(fields), data), row)
                        for row, step, first, *fields, data in receipts])  # fmt: skip
     steps = read("rowid, step, ordinal, name, manifest, started_at", "step")
     update("step", [(_step_mac(key, run_id, (step, at), *fields), row) for row, step, at, *fields in steps])
