@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,7 +99,8 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
         say: Receives a line once the server answers.
 
     Raises:
-        UsageError: The port is in use, the extra `web` is not installed, or a setting is invalid.
+        UsageError: The port is in use, the extra `web` is not installed, the certificate is unusable, or a setting is
+            invalid.
         DatabaseError: The database cannot be used.
     """
     for package in _PACKAGES:
@@ -106,6 +108,8 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
     import uvicorn
 
     options.check()
+    if options.certificate is not None and options.key is not None:
+        _check_certificate(options.certificate, options.key)
     listener = _bound(options.host, options.port)
     try:
         from elastic.web.app import create_app
@@ -137,6 +141,32 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
             server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    """Check that the server can use a certificate, before it says that it serves.
+
+    Raises:
+        UsageError: A file cannot be read or is not in PEM, the key does not fit, or it is encrypted.
+    """
+
+    def refuse_password() -> str:
+        # Without a callback, OpenSSL would ask on the terminal.
+        raise UsageError(f"the key {str(key)!r} is encrypted; give one without a password.")
+
+    try:
+        for path in (certificate, key):
+            path.open("rb").close()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse_password)
+    except ssl.SSLError as error:
+        reason = "they do not belong together" if error.reason == "KEY_VALUES_MISMATCH" else "one of them is not PEM"
+        raise UsageError(
+            f"cannot use the certificate {str(certificate)!r} with the key {str(key)!r}: {reason}; give both in PEM."
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {str(error.filename)!r} ({error.strerror}); check --certificate and --key."
+        ) from error
 
 
 def _is_ip(text: str) -> bool:
