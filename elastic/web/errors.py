@@ -58,16 +58,27 @@ class NotFound(WebError):  # noqa: N818 - the name of the status
         name: Its id, as given.
         near: Known things, the similar ones of which are offered: ids, or pairs of id and URL.
         hint: What to do.
+        of: The thing that lacks it, such as "DAG 'etl'"; empty if it belongs to none.
+        offered: Pairs of text and URL that are offered whatever the name is.
     """
 
     status = HTTPStatus.NOT_FOUND
 
-    def __init__(self, thing: str, name: str, near: Iterable[str | tuple[str, str]] = (), hint: str = "") -> None:
+    def __init__(
+        self,
+        thing: str,
+        name: str,
+        near: Iterable[str | tuple[str, str]] = (),
+        hint: str = "",
+        *,
+        of: str = "",
+        offered: Sequence[tuple[str, str]] = (),
+    ) -> None:
         urls = dict((one, "") if isinstance(one, str) else one for one in near)
         close = get_close_matches(name[:_MAX_SHOWN], urls, n=_MAX_NEAR, cutoff=0.5)
-        super().__init__(
-            f"There is no {thing} {one_line(name[:_MAX_SHOWN])!r}.", hint, [(one, urls[one]) for one in close]
-        )
+        missing = f"{thing} {one_line(name[:_MAX_SHOWN])!r}"
+        sentence = f"{of} has no {missing}." if of else f"There is no {missing}."
+        super().__init__(sentence, hint, [*((one, urls[one]) for one in close), *offered])
 
 
 class Forbidden(WebError):  # noqa: N818 - the name of the status

@@ -127,6 +127,7 @@ def test_a_queued_run_says_why_it_waits(web: Any, sample: Sample) -> None:
 def test_an_unknown_run_offers_similar_ones(web: Any, sample: Sample) -> None:
     answer = web("viewer").get(f"{address(1)[:-1]}1")
     assert answer.status_code == 404
+    assert f"DAG &#39;etl&#39; has no run &#39;{sample_run_id(1)[:-1]}1&#39;." in answer.text
     assert f'href="{address(1)}"' in answer.text
 
 

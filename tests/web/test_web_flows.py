@@ -118,6 +118,7 @@ class TestMissing:
         assert "Did you mean" not in text_of(web, "/flows/20010101-000000-000000000000/0", 404)
         assert "There is no flow run" in page
         assert f'href="/flows/{RUN}/0"' in page
+        assert 'href="/flows">List of flows</a>' in page
 
     @pytest.mark.usefixtures("run")
     @pytest.mark.parametrize("name", ["x", "%2e%2e%2fetc", "a" * 300, "%F0%9F%92%A5", RUN.upper() + "Z"])
@@ -130,6 +131,7 @@ class TestMissing:
         page = text_of(web, f"/flows/{RUN}/7", 404)
         assert "has no step 7; it has 1, counted from 0" in page
         assert f'href="/flows/{RUN}/0"' in page
+        assert 'href="/flows">List of flows</a>' in page
 
     @pytest.mark.usefixtures("run")
     def test_an_unknown_chunk_says_how_many_there_are(self, web: Web) -> None:

@@ -213,5 +213,5 @@ def _run(request: Request, dag_id: str, run_id: str) -> DagRun:
     run = queries.run_of_id(database, dag_id, run_id)
     if run is None:
         near = runs_page(database, RowFilter(dag_id=dag_id))
-        raise NotFound("run", run_id, [one.run_id for one in near], f"It would be a run of DAG {dag_id}.")
+        raise NotFound("run", run_id, [one.run_id for one in near], of=f"DAG {dag_id!r}")
     return run

@@ -87,11 +87,8 @@ def shown_rows(dag: DagRow, found: Structure | None, root: str) -> Sequence[Grid
     below = rows_below(found.dag, found.rows, root)
     if below is None:
         url = dag_url(dag.dag_id)
-        raise NotFound(
-            f"task or group of DAG {dag.dag_id!r}",
-            root,
-            [(row.row_id, f"{url}?root={row.row_id}") for row in found.rows],
-        )
+        near = [(row.row_id, f"{url}?root={row.row_id}") for row in found.rows]
+        raise NotFound("task or group", root, near, of=f"DAG {dag.dag_id!r}")
     return below
 
 

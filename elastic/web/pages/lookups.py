@@ -57,7 +57,7 @@ def run_of(request: Request, dag_id: str, run_id: str) -> DagRun:
     found = queries.run_of_id(database, dag.dag_id, run_id) if run_id.isascii() else None
     if found is None:
         near = [(one, run_url(dag_id, one)) for one in instances.run_ids(database, dag_id)]
-        raise NotFound(f"run of DAG {dag_id!r}", run_id, near)
+        raise NotFound("run", run_id, near, of=f"DAG {dag_id!r}")
     return found
 
 
@@ -76,10 +76,11 @@ def instance_of(request: Request, key: TaskKey) -> tuple[DagRun, TaskInstanceRow
     known = instances.task_ids(database, run.dag_id, run.run_id)
     if key.task_id not in known:
         near = [(one, instance_url(TaskKey(key.dag_id, key.run_id, one))) for one in known]
-        raise NotFound(f"task of run {run.run_id!r}", key.task_id, near)
+        raise NotFound("task", key.task_id, near, of=f"Run {run.run_id!r}")
     if key.map_index >= 0:
         whole = instance_url(TaskKey(key.dag_id, key.run_id, key.task_id))
-        raise NotFound(f"copy of task {key.task_id!r}", str(key.map_index)[:20], [(f"{key.map_index}"[:20], whole)])
+        of = f"Task {key.task_id!r}"
+        raise NotFound("copy", str(key.map_index), of=of, offered=[(f"all copies of {key.task_id}", whole)])
     return run, None
 
 

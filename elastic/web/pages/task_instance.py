@@ -263,5 +263,5 @@ def _xcom(request: Request, key: TaskKey, name: str) -> Response:
     if found is None:
         from elastic.web.errors import NotFound
 
-        raise NotFound(f"XCom of {name_of(key)}", name)
+        raise NotFound("XCom", name, of=f"Task {name_of(key)!r}")
     return Response(masked_text(found).encode("utf-8", "backslashreplace"), media_type="text/plain; charset=utf-8")
