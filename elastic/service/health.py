@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from elastic.db.database import Database
-from elastic.db.stores.dags import dags, import_errors
-from elastic.db.stores.jobs import MASTER_JOB, RUNNING, jobs
+from elastic.db.page_queries.service_state import dag_counts, service_state
+from elastic.db.stores.jobs import MASTER_JOB, RUNNING, jobs, living_jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +30,20 @@ def health_of(database: Database, heartbeat: float) -> list[HealthCheck]:
     return [
         HealthCheck(part="database", is_healthy=True, detail=f"{database.url} answers"),
         _masters(database, heartbeat),
-        _files(database),
+        _files(database, heartbeat),
     ]
 
 
 def has_living_master(database: Database, heartbeat: float) -> bool:
     """Return whether a master sends heartbeats."""
-    found = jobs(database, heartbeat, state=RUNNING)
-    return any(one.kind == MASTER_JOB and one.is_alive for one in found)
+    return bool(living_jobs(database, heartbeat, kind=MASTER_JOB))
 
 
 def _masters(database: Database, heartbeat: float) -> HealthCheck:
-    found = [one for one in jobs(database, heartbeat, state=RUNNING) if one.kind == MASTER_JOB]
-    alive = [f"pid {one.pid} on {one.host}" for one in found if one.is_alive]
+    alive = [f"pid {one.pid} on {one.host}" for one in living_jobs(database, heartbeat, kind=MASTER_JOB)]
     silent = [
         f"pid {one.pid} on {one.host} is silent since {one.heartbeat_at:%H:%M:%S} UTC"
-        for one in found
+        for one in jobs(database, heartbeat, kind=MASTER_JOB, state=RUNNING)
         if not one.is_alive
     ]
     if not alive:
@@ -57,10 +55,12 @@ def _masters(database: Database, heartbeat: float) -> HealthCheck:
     return HealthCheck(part="master", is_healthy=True, detail="; ".join([f"{', '.join(alive)} alive", *silent]))
 
 
-def _files(database: Database) -> HealthCheck:
+def _files(database: Database, heartbeat: float) -> HealthCheck:
     """Return the state of the DAG files. A broken file does not make the service unhealthy, because others go on."""
-    broken, found = import_errors(database), dags(database)
-    paused = sum(one.is_paused for one in found)
-    parts = [f"{len(found)} DAGs"] + ([f"{paused} of them paused"] if paused else [])
-    parts += [f"broken: {text.splitlines()[0] if text.strip() else path}" for path, text in broken.items()]
+    (count, paused), state = dag_counts(database), service_state(database, heartbeat)
+    parts = [f"{count} DAGs"] + ([f"{paused} of them paused"] if paused else [])
+    if state.broken_files:
+        reason = state.broken_reason or "no reason is stored"
+        files = "1 file is" if state.broken_files == 1 else f"{state.broken_files} files are"
+        parts.append(f"{files} broken: {state.broken_path}: {reason}")
     return HealthCheck(part="DAG files", is_healthy=True, detail="; ".join(parts))

@@ -13,7 +13,7 @@ from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.db import transitions
 from elastic.db.known_secrets import hide_known_secrets
-from elastic.db.stores.jobs import MASTER_JOB, RUNNING, end_job, fail_dead_jobs, heartbeat, jobs, start_job
+from elastic.db.stores.jobs import MASTER_JOB, end_job, fail_dead_jobs, heartbeat, living_jobs, start_job
 from elastic.db.transitions import RunClaim
 from elastic.executors.executor import Executor, ExecutorEvent
 from elastic.executors.registry import executor_of
@@ -235,8 +235,8 @@ class SchedulerMaster:
         if not self._is_stopping:
             self._groups.queue_left_callbacks(self._folder)
         fail_dead_jobs(database, interval)
-        others = [one for one in jobs(database, interval, state=RUNNING) if one.kind == MASTER_JOB and one.is_alive]
-        self._has_peers = any(one.id != self._job_id for one in others)
+        masters = living_jobs(database, interval, kind=MASTER_JOB)
+        self._has_peers = any(one.id != self._job_id for one in masters)
 
     def _breathe(self, seconds: float) -> None:
         """Leave a shared SQLite file to other masters for about as long as this one held it.

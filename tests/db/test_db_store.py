@@ -68,6 +68,18 @@ def test_a_job_is_alive_until_it_misses_its_heartbeats(database: Database) -> No
     assert job_store.jobs(database, heartbeat=5, state="running") == []
 
 
+def test_a_living_job_is_found_whatever_number_of_others_is_newer(database: Database) -> None:
+    master = job_store.start_job(database, job_store.MASTER_JOB)
+    for number in range(101):
+        job_store.start_job(database, "BackfillJob", dag_id=f"d{number}")
+    assert [one.kind for one in job_store.jobs(database, 5, state="running")] == ["BackfillJob"] * 100
+    assert [one.id for one in job_store.jobs(database, 5, kind=job_store.MASTER_JOB)] == [master]
+    assert [one.id for one in job_store.living_jobs(database, 5, kind=job_store.MASTER_JOB)] == [master]
+    assert len(job_store.living_jobs(database, 5)) == 102
+    job_store.end_job(database, master, job_store.SUCCESS)
+    assert job_store.living_jobs(database, 5, kind=job_store.MASTER_JOB) == []
+
+
 def test_a_dag_is_kept_with_the_source_and_structure_that_it_had(database: Database) -> None:
     first = DagRow(
         dag_id="etl",

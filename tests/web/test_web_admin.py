@@ -12,6 +12,7 @@ from elastic.db.database import Database
 from elastic.db.encryption import add_key, cipher_of
 from elastic.db.schema import connection, variable
 from elastic.db.stores.connections import ConnectionStore
+from elastic.db.stores.dags import set_import_errors
 from elastic.db.stores.jobs import MASTER_JOB, start_job
 from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.users import Role, UserStore
@@ -196,7 +197,10 @@ def test_settings_show_sources_and_no_secret(web: Web, monkeypatch: pytest.Monke
     assert "ELASTIC_HOME" not in page or "fernet_key" in page
 
 
-def test_health_is_public_and_names_no_address(web: Web, web_database: Database) -> None:
+def test_health_is_public_and_names_no_address(
+    web: Web, web_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELASTIC_VAR_API_TOKEN", "canary of the file")
     client = web(None)
     answer = client.get("/health")
     assert (answer.status_code, answer.json()["healthy"]) == (503, False)
@@ -204,7 +208,12 @@ def test_health_is_public_and_names_no_address(web: Web, web_database: Database)
     start_job(web_database, MASTER_JOB)
     answer = client.get("/health")
     assert answer.json() == {"healthy": True, "parts": {"database": True, "master": True, "DAG files": True}}
-    assert "alive" in web("viewer").get("/admin/health").text
+    broken = "No module named 'canary of the file'\nTraceback"
+    set_import_errors(web_database, {"/dags/a.py": broken, "/dags/b.py": broken})
+    page = web("viewer").get("/admin/health").text
+    assert "alive" in page
+    assert "0 DAGs; 2 files are broken: /dags/a.py: No module named &#39;***&#39;" in page
+    assert "Traceback" not in page
 
 
 def test_the_audit_log_shows_who_did_what_from_where(web: Web, web_database: Database) -> None:

@@ -4,7 +4,8 @@ import os
 import socket
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, case, insert, select, update
+from sqlalchemy.sql import ColumnElement
 
 from elastic.db import audit
 from elastic.db.database import Database
@@ -74,12 +75,28 @@ def fail_dead_jobs(database: Database, heartbeat: float) -> int:
     return database.write(work)
 
 
-def jobs(database: Database, heartbeat: float, *, state: str | None = None, limit: int = 100) -> list[Job]:
+def is_alive(heartbeat: float) -> ColumnElement[bool]:
+    """Return the condition that a job sends heartbeats, every `heartbeat` seconds."""
+    return (table.c.state == RUNNING) & (Seconds(table.c.heartbeat_at, now()) <= MAX_MISSED_HEARTBEATS * heartbeat)
+
+
+def jobs(
+    database: Database, heartbeat: float, *, kind: str | None = None, state: str | None = None, limit: int = 100
+) -> list[Job]:
     """Return the latest jobs; `heartbeat` is the interval of their heartbeats in seconds."""
-    age = func.coalesce(Seconds(table.c.heartbeat_at, now()), 0.0)
-    alive = case(((table.c.state == RUNNING) & (age <= MAX_MISSED_HEARTBEATS * heartbeat), 1), else_=0)
-    query = select(table, alive.label("is_alive")).order_by(table.c.id.desc()).limit(limit)
-    query = query if state is None else query.where(table.c.state == state)
+    wanted = [table.c[name] == value for name, value in (("kind", kind), ("state", state)) if value is not None]
+    return _jobs(database, heartbeat, wanted, limit)
+
+
+def living_jobs(database: Database, heartbeat: float, *, kind: str | None = None) -> list[Job]:
+    """Return all jobs that send heartbeats, the latest first, whatever the number of other jobs."""
+    wanted = [is_alive(heartbeat), *([] if kind is None else [table.c.kind == kind])]
+    return _jobs(database, heartbeat, wanted, None)
+
+
+def _jobs(database: Database, heartbeat: float, wanted: list[ColumnElement[bool]], limit: int | None) -> list[Job]:
+    alive = case((is_alive(heartbeat), 1), else_=0).label("is_alive")
+    query = select(table, alive).where(*wanted).order_by(table.c.id.desc()).limit(limit)
     return [_job(row) for row in database.query(lambda connection: connection.execute(query).all())]
 
 

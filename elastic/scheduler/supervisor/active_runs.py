@@ -9,7 +9,7 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun
-from elastic.db.stores.jobs import RUNNING, jobs
+from elastic.db.stores.jobs import living_jobs
 from elastic.db.transitions import RunClaim
 from elastic.scheduler.attempts.run_log import FlowLog
 from elastic.scheduler.decisions.dag_spec import DagSpec
@@ -201,8 +201,8 @@ def requeue_orphaned_runs(deployment: Deployment, dag_id: str, excluded: Contain
         job_id: The job of the caller.
     """
     database = deployment.database
-    living = [one for one in jobs(database, deployment.heartbeat, state=RUNNING) if one.is_alive and one.id != job_id]
-    if any(one.dag_id == dag_id for one in living):
+    living = living_jobs(database, deployment.heartbeat)
+    if any(one.dag_id == dag_id and one.id != job_id for one in living):
         return
     for run in queries.runs(database, dag_id, states=[RunState.RUNNING]):
         if run.run_id not in excluded:

@@ -12,6 +12,7 @@ from elastic.web.context import context_of
 from elastic.web.pages.admin_frame import show_table
 from elastic.web.pages.browse import BrowseQuery, events_table
 from elastic.web.routes import Router
+from elastic.web.secrets import masked_text
 from elastic.web.security.rights import PUBLIC, Right
 from elastic.web.views.tables import ListRow, TableView, text
 
@@ -57,7 +58,7 @@ def health_page(request: Request) -> Response:
     rows = [
         ListRow(
             key=str(place),
-            cells=(text(one.part), text("ok" if one.is_healthy else "missing"), text(one.detail)),
+            cells=(text(one.part), text("ok" if one.is_healthy else "missing"), text(masked_text(one.detail))),
         )
         for place, one in enumerate(_checks(request))
     ]
