@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseError
-from elastic.db.page_queries.changes import LoggedChanges, changes_after, last_change
+from elastic.db.page_queries.changes import LoggedChanges, LogPosition, changes_after, end_of_log
 
 #: Seconds between polls, between signs of life, and until a browser must connect again, which checks its session.
 _POLL_SECONDS, _PING_SECONDS, _LIFE_SECONDS = 1.0, 15.0, 600.0
@@ -44,7 +44,7 @@ class ChangePoller:
 
     def __init__(self, database: Database, runs_folder: Path) -> None:
         self._database, self._runs_folder = database, runs_folder
-        self._last_id: int | None = None
+        self._position: LogPosition | None = None
         #: time of the last write by topic of a flow
         self._flows: dict[str, int] = {}
 
@@ -55,11 +55,11 @@ class ChangePoller:
             DatabaseError: The database cannot be used.
         """
         topics = {topic for topic in wanted if topic.startswith("flow:") and self._has_flow_changed(topic)}
-        if self._last_id is None:
-            self._last_id = last_change(self._database)
+        if self._position is None:
+            self._position = end_of_log(self._database)
             return frozenset()
-        found = changes_after(self._database, self._last_id)
-        self._last_id = found.last_id
+        found = changes_after(self._database, self._position)
+        self._position = found.position
         return frozenset(topics | {topic for topic in wanted if _names(topic, found)})
 
     def _has_flow_changed(self, topic: str) -> bool:

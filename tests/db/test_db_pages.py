@@ -4,15 +4,18 @@ import datetime as dt
 
 import pytest
 from db_samples import made_run
+from sqlalchemy import insert
 
 from elastic.core.errors import UsageError
 from elastic.dag.states.state import RunState
 from elastic.db.database import Database
 from elastic.db.errors import RowExistsError, UnknownRowError
 from elastic.db.page_queries.browse import RowFilter, broken_files, events_page, instances_page, latest_jobs, runs_page
-from elastic.db.page_queries.changes import changes_after, last_change
+from elastic.db.page_queries.changes import changes_after, end_of_log
 from elastic.db.page_queries.dag_list import DagFilter, dag_list, dag_totals
-from elastic.db.page_queries.service_state import service_state
+from elastic.db.page_queries.service_state import dag_counts, service_state
+from elastic.db.schema import log
+from elastic.db.sql_clock import now
 from elastic.db.stores.api_tokens import ApiTokenStore
 from elastic.db.stores.dags import DagRow, FoundDag, set_import_errors, set_paused, store_dags
 from elastic.db.stores.jobs import MASTER_JOB, start_job
@@ -88,7 +91,8 @@ def test_the_state_of_the_service_and_its_changes_are_read(filled: Database) -> 
     before = service_state(filled, 5.0)
     assert (before.has_living_master, before.last_master_at) == (False, None)
     assert (before.broken_files, before.broken_path, before.broken_reason) == (1, "/dags/old.py", "line 3: no module")
-    at = last_change(filled)
+    assert dag_counts(filled) == (3, 1)
+    at = end_of_log(filled)
     start_job(filled, MASTER_JOB)
     assert service_state(filled, 5.0).has_living_master
     assert [one.is_alive for one in latest_jobs(filled, 5.0)] == [True]
@@ -96,7 +100,33 @@ def test_the_state_of_the_service_and_its_changes_are_read(filled: Database) -> 
     set_paused(filled, "b", paused=True)
     found = changes_after(filled, at)
     assert (found.dag_ids, found.others) == (frozenset({"b"}), True)
-    assert changes_after(filled, found.last_id).dag_ids == frozenset()
+    assert changes_after(filled, found.position).dag_ids == frozenset()
+
+
+def test_a_change_that_commits_after_later_ones_is_reported_once(database: Database) -> None:
+    def commit(number: int, dag_id: str) -> None:
+        row = {"id": number, "event": "paused", "dag_id": dag_id}
+        with database.begin() as connection:
+            connection.execute(insert(log).values(at=now()), row)
+
+    commit(10, "before")
+    at = end_of_log(database)
+    for number, dag_id in ((13, "last"), (12, "late"), (9, "latest")):
+        commit(number, dag_id)
+        found = changes_after(database, at)
+        at = found.position
+        assert (found.dag_ids, found.others, found.is_cut) == ({dag_id}, False, False)
+    assert changes_after(database, at).dag_ids == frozenset()
+
+
+def test_changes_are_cut_when_there_are_too_many_to_name(database: Database) -> None:
+    at = end_of_log(database)
+    rows = [{"event": "paused", "dag_id": f"d{number}"} for number in range(2600)]
+    with database.begin() as connection:
+        connection.execute(insert(log).values(at=now()), rows)
+    found = changes_after(database, at)
+    assert found.is_cut
+    assert not changes_after(database, found.position).dag_ids
 
 
 def test_users_keep_one_admin_and_their_changes_end_sessions(database: Database) -> None:
