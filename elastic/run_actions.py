@@ -3,7 +3,7 @@
 A page starts `python -m elastic.service.action_process`, which runs the command line, masks secrets in what it prints,
 waits for it and writes how it ended. That process holds a lock on its file, so that a reader sees whether it is alive,
 whatever happened to the page's process.
-The files of an action are `<run>/actions/<id>.json`, `.log`, and `.out` for the output that programs read.
+The files of an action are `<run>/actions/<id>.json`, `.lock`, `.log`, and `.out` for the output that programs read.
 """
 
 import datetime as dt
@@ -103,9 +103,6 @@ def start(home: Home, run_id: str, kind: ActionKind, step: int, *, owner: str, n
         StoreError: The folder of the run cannot be written.
     """
     folder = home.run_folder(run_id) / ACTIONS
-    running = next((action for action in actions_of(home, run_id) if action.state is ActionState.RUNNING), None)
-    if running is not None:
-        raise UsageError(f"{running.owner} started {running.kind} of run {run_id}, which still runs; wait for its end.")
     action = RunAction(
         action_id=f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%S}-{kind}-{secrets.token_hex(3)}",
         kind=kind,
@@ -115,34 +112,45 @@ def start(home: Home, run_id: str, kind: ActionKind, step: int, *, owner: str, n
     )
     try:
         make_folder(folder, is_durable=False)
-        for ending in (".lock", ".log", ".out"):
-            os.close(create_file(folder / f"{action.action_id}{ending}"))
-        lock = _locked(folder, action.action_id)
+        # Two requests may ask at the same moment, also of two processes.
+        turn = _locked(folder / "lock")
         try:
-            _write(folder, action)
-            process = subprocess.Popen(  # noqa: S603 - the command is made of checked ids
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    _PROCESS,
-                    str(lock),
-                    str(home.folder),
-                    run_id,
-                    action.action_id,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(lock,),
-                start_new_session=True,
-            )
+            _check_none_runs(home, run_id)
+            process = _process_of(home, run_id, action)
         finally:
-            os.close(lock)
+            os.close(turn)
     except OSError as error:
         raise store_error(error, folder) from error
     threading.Thread(target=process.wait, name=f"wait for {action.action_id}", daemon=True).start()
     return action
+
+
+def _check_none_runs(home: Home, run_id: str) -> None:
+    for action in actions_of(home, run_id):
+        if action.state is ActionState.RUNNING:
+            raise UsageError(
+                f"{action.owner} started {action.kind} of run {run_id}, which still runs; wait for its end."
+            )
+
+
+def _process_of(home: Home, run_id: str, action: RunAction) -> subprocess.Popen[bytes]:
+    """Start the process of an action, which holds the lock of the action until it ends."""
+    folder = home.run_folder(run_id) / ACTIONS
+    for ending in (".log", ".out"):
+        os.close(create_file(folder / f"{action.action_id}{ending}"))
+    lock = _locked(folder / f"{action.action_id}.lock")
+    try:
+        _write(folder, action)
+        return subprocess.Popen(  # noqa: S603 - the command is made of checked ids
+            [sys.executable, "-P", "-m", _PROCESS, str(lock), str(home.folder), run_id, action.action_id],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(lock)
 
 
 def actions_of(home: Home, run_id: str) -> list[RunAction]:
@@ -277,9 +285,14 @@ def _write(folder: Path, action: RunAction) -> None:
         file.write(json.dumps(facts).encode())
 
 
-def _locked(folder: Path, action_id: str) -> int:
-    file = os.open(folder / f"{action_id}.lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    fcntl.flock(file, fcntl.LOCK_EX)
+def _locked(path: Path) -> int:
+    """Open a file, which is created if it is missing, and wait for its lock, which ends with the file descriptor."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        os.close(file)
+        raise
     return file
 
 
