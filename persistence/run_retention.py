@@ -17,7 +17,7 @@ from elastic.core.model.step import StepState
 from elastic.persistence.durable_file import store_error, sync_folder
 from elastic.persistence.home import Home
 from elastic.persistence.run_store.lock import RunLock
-from elastic.persistence.stored_run import NOT_BEGUN, UNREADABLE, StoredRun, bytes_in, stored_run
+from elastic.persistence.stored_run import BUSY, NOT_BEGUN, UNREADABLE, StoredRun, bytes_in, stored_run
 
 #: Beginning of the name of a folder that is being deleted; no run id begins so.
 _TRASH = ".deleted-"
@@ -158,6 +158,8 @@ def obstacle(home: Home, run: StoredRun) -> str | None:
         return "its folder is a link"
     if run.state == UNREADABLE:
         return "it cannot be read"
+    if run.state == BUSY:
+        return "another process keeps its file locked"
     if run.state == NOT_BEGUN:
         return "none of its steps has begun"
     if not run.is_complete:

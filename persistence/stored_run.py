@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elastic.core.contracts.store import StepRecord
-from elastic.core.errors import ElasticError
+from elastic.core.errors import ElasticError, StoreBusyError
 from elastic.core.model.step import StepState
 from elastic.persistence.home import Home
 from elastic.persistence.run_store.inspection import RunReader
+from elastic.persistence.run_store.sqlite_file import BUSY_SECONDS
 
-#: State of a run whose first step has not begun, and of one whose file is damaged.
-NOT_BEGUN, UNREADABLE = "not_begun", "unreadable"
+#: State of a run whose first step has not begun, of one whose file is locked, and of one that cannot be read.
+NOT_BEGUN, BUSY, UNREADABLE = "not_begun", "busy", "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class StoredRun:
     run_id: str
     #: name of its first step
     name: str = ""
-    #: that of its first step that is not complete, else of its last; `not_begun` without steps, or `unreadable`
+    #: that of its first step that is not complete, else of its last; `not_begun` without steps, `busy` or `unreadable`
     state: str
     started_at: dt.datetime | None = None
     #: None while a step has not ended
@@ -46,8 +47,13 @@ class StoredRun:
         return f"run {self.run_id}{name}: {self.state}, {self.entries:,} entries, {self.bytes:,} bytes"
 
 
-def stored_run(home: Home, run_id: str) -> StoredRun:
+def stored_run(home: Home, run_id: str, *, busy_seconds: float = BUSY_SECONDS) -> StoredRun:
     """Return the summary of a run. One that cannot be read has the state `unreadable`, and the reason as its error.
+
+    Args:
+        home: Folder of the runs.
+        run_id: The run.
+        busy_seconds: Seconds without access to its file after which its state is `busy`.
 
     Raises:
         UsageError: `run_id` is not a run id.
@@ -55,12 +61,14 @@ def stored_run(home: Home, run_id: str) -> StoredRun:
     folder = home.run_folder(run_id)
     size = bytes_in(str(folder))
     try:
-        reader = RunReader.read(folder)
+        reader = RunReader.read(folder, busy_seconds=busy_seconds)
         try:
             records = reader.steps()
             counts = [reader.snapshot(record.step) for record in records]
         finally:
             reader.close()
+    except StoreBusyError as error:
+        return StoredRun(run_id=run_id, state=BUSY, bytes=size, error=str(error))
     except (ElasticError, LookupError, TypeError, ValueError) as error:
         return StoredRun(run_id=run_id, state=UNREADABLE, bytes=size, error=str(error))
     if not records:

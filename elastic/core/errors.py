@@ -13,6 +13,7 @@
     ├── StoreError
     │   ├── StoreFullError (OSError)     no space left; nothing was written
     │   ├── CorruptStoreError            data on disk was damaged
+    │   ├── StoreBusyError               another process keeps the data locked for too long
     │   ├── RunLockedError               another master works on this run
     │   ├── FencedError                  a newer master has taken this run over
     │   └── UnknownRunError (LookupError)
@@ -115,6 +116,17 @@ class StoreFullError(StoreError, OSError):
 
 class CorruptStoreError(StoreError):
     """Data on disk differs from the data that was written."""
+
+
+class StoreBusyError(StoreError):
+    """Another process keeps stored data locked for too long, usually by a commit."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__(path, seconds)
+        self.path, self.seconds = path, seconds
+
+    def __str__(self) -> str:
+        return f"{self.path} is busy: another process kept it locked for {self.seconds:g} s; try again in a moment."
 
 
 class RunLockedError(StoreError):

@@ -1,4 +1,4 @@
-"""A step of a stored run, open for reading; every way in which it can be missing or damaged has its error."""
+"""A step of a stored run, open for reading; every way in which it can be missing, busy or damaged has its error."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from elastic.core.contracts.store import StepRecord
-from elastic.core.errors import ElasticError, StoreError, UsageError
+from elastic.core.errors import ElasticError, StoreBusyError, StoreError, UsageError
 from elastic.core.model.step import StepState
 from elastic.persistence.home import RUN_FILE, Home
 from elastic.persistence.run_store.inspection import RunReader
@@ -15,7 +15,7 @@ from elastic.persistence.run_store.live_file import watch
 from elastic.run_views.step_view import LiveSign, live_sign
 
 #: Seconds that a page waits for a master that is writing.
-_LOCK_SECONDS = 3.0
+PAGE_BUSY_SECONDS = 3.0
 #: Errors that damaged or forged rows cause.
 _DAMAGE = (ElasticError, LookupError, TypeError, ValueError, OverflowError)
 
@@ -86,26 +86,40 @@ def run_folder(home: Home, run_id: str) -> Path:
 
 
 @contextmanager
-def open_step(home: Home, run_id: str, step: int, now: float) -> Iterator[OpenStep]:
-    """Open a step of a run for reading at `now` (seconds since 1970), and ask its master for live views if it runs.
+def open_step(
+    home: Home, run_id: str, step: int, now: float, *, busy_seconds: float = PAGE_BUSY_SECONDS
+) -> Iterator[OpenStep]:
+    """Open a step of a run for reading, and ask its master for live views if it runs.
+
+    Args:
+        home: Folder of the runs.
+        run_id: The run.
+        step: Number of the step.
+        now: The present time (seconds since 1970).
+        busy_seconds: Seconds that a read waits while another process has the file of the run locked.
 
     Raises:
         RunNotHereError: The folder of the run is not here.
+        StoreBusyError: Another process kept the file locked for longer.
         RunDamagedError: The run, or the record of the step, cannot be read.
         NoSuchStepError: The run has no such step.
     """
     folder = run_folder(home, run_id)
     try:
-        reader = RunReader.read(folder)
+        reader = RunReader.read(folder, busy_seconds=busy_seconds)
     except _DAMAGE as error:
-        raise RunDamagedError(str(error)) from error
+        raise _unreadable(error) from error
     try:
-        reader.wait_at_most(_LOCK_SECONDS)
         yield _opened(home, folder, reader, step, now)
     except StoreError as error:
-        raise RunDamagedError(str(error)) from error
+        raise _unreadable(error) from error
     finally:
         reader.close()
+
+
+def _unreadable(error: Exception) -> ElasticError:
+    """Return the error for a run that cannot be read: a busy one is not damaged."""
+    return error if isinstance(error, StoreBusyError) else RunDamagedError(str(error))
 
 
 def _opened(home: Home, folder: Path, reader: RunReader, step: int, now: float) -> OpenStep:
@@ -118,7 +132,7 @@ def _opened(home: Home, folder: Path, reader: RunReader, step: int, now: float) 
         if not math.isfinite(record.started_at) or not math.isfinite(record.ended_at or 0.0):
             raise ValueError(f"step {step} of run {folder.name} has an invalid time")
     except _DAMAGE as error:
-        raise RunDamagedError(str(error)) from error
+        raise _unreadable(error) from error
     sign = live_sign(reader, record, now)
     if record.state == StepState.IN_PROGRESS:
         watch(folder, now)

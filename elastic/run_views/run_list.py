@@ -9,7 +9,8 @@ from threading import Lock
 from elastic.core.errors import StoreError
 from elastic.core.model.step import StepState
 from elastic.persistence.home import RUN_FILE, Home
-from elastic.persistence.stored_run import NOT_BEGUN, UNREADABLE, StoredRun, stored_run
+from elastic.persistence.stored_run import BUSY, NOT_BEGUN, UNREADABLE, StoredRun, stored_run
+from elastic.run_views.open_step import PAGE_BUSY_SECONDS
 
 #: Runs that one page reads at most while it looks for those that match.
 MAX_READ = 400
@@ -20,7 +21,7 @@ _DAY_CHARACTERS = 8
 
 #: Groups of states that people choose from.
 STATES: dict[str, tuple[str, ...]] = {
-    "running": (StepState.IN_PROGRESS, StepState.QUEUED, NOT_BEGUN),
+    "running": (StepState.IN_PROGRESS, StepState.QUEUED, NOT_BEGUN, BUSY),
     "complete": (StepState.COMPLETE, StepState.COMPLETE_WITH_RETRIES),
     "failed": (StepState.ERROR, StepState.INTERRUPTED, StepState.SUSPENDED),
     "damaged": (UNREADABLE,),
@@ -66,10 +67,15 @@ class RunPage:
 
 
 class RunList:
-    """Reader of the runs in a home; it keeps the summaries of runs whose files have not changed."""
+    """Reader of the runs in a home; it keeps the summaries of runs whose files have not changed.
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    Args:
+        home: The home.
+        busy_seconds: Seconds that a read waits while another process has the file of a run locked.
+    """
+
+    def __init__(self, home: Home, *, busy_seconds: float = PAGE_BUSY_SECONDS) -> None:
+        self._home, self._busy_seconds = home, busy_seconds
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[tuple[int, int], StoredRun]] = OrderedDict()
 
@@ -123,7 +129,7 @@ class RunList:
         if kept is not None and kept[0] == stamp:
             return kept[1]
         try:
-            run = stored_run(self._home, run_id)
+            run = stored_run(self._home, run_id, busy_seconds=self._busy_seconds)
         except (OSError, OverflowError) as error:
             run = StoredRun(run_id=run_id, state=UNREADABLE, bytes=found.st_size, error=f"it cannot be read ({error})")
         if run.is_complete:  # the other ones change without their file: a journal is rolled back, a folder grows

@@ -11,6 +11,7 @@ from elastic.core.model.failure import DeadLetter
 from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.dead_letter_table import WHOLE_CHUNK
 from elastic.persistence.run_store.progress_row import row_mac
+from elastic.persistence.run_store.sqlite_file import BUSY_SECONDS
 from elastic.persistence.run_store.sqlite_store import MAX_CHUNK_ID, SqliteRunStore, receipt_mac
 
 #: Rows per SELECT.
@@ -148,8 +149,8 @@ class RunReader(SqliteRunStore):
     """Read-only run store for verification and pages. Get one from `read`."""
 
     @classmethod
-    def read(cls, folder: Path) -> "RunReader":
-        return cast("RunReader", super().read(folder))
+    def read(cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> "RunReader":
+        return cast("RunReader", super().read(folder, busy_seconds=busy_seconds))
 
     def check_pages(self) -> None:
         """Check all pages and indexes of the file.
@@ -219,10 +220,6 @@ class RunReader(SqliteRunStore):
                 yield StoredDeadLetter(chunk_id, bool(redriven), None, "a dead letter is damaged")
 
     # Pages of the web: bounded, and with damaged rows
-
-    def wait_at_most(self, seconds: float) -> None:
-        """Give up earlier than usual when another connection has the file locked."""
-        self._file.rows(f"PRAGMA busy_timeout={int(seconds * 1000)}")
 
     def stamp(self, step: int) -> tuple[Any, ...]:
         """Return a value that changes with every commit of a step, and with its end."""

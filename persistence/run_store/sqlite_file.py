@@ -10,15 +10,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from elastic.core.errors import CorruptStoreError, FencedError, StoreError, StoreFullError, UnknownRunError
+from elastic.core.errors import (
+    CorruptStoreError,
+    FencedError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    UnknownRunError,
+)
 from elastic.persistence.durable_file import store_error
 from elastic.persistence.home import RUN_FILE
 from elastic.persistence.sqlite import use_journal
 
 #: Format of the file. 1: a receipt for each chunk; 2: one link for the receipts of a batch.
 FORMAT = 2
-#: Seconds to wait for another connection's lock.
-_BUSY_SECONDS = 30.0
+#: Seconds to wait for another connection's lock, by default.
+BUSY_SECONDS = 30.0
 _SCHEMA = """
 CREATE TABLE run (run_id TEXT, epoch INTEGER, chunk_store TEXT, seal BLOB);
 CREATE TABLE step (
@@ -40,6 +47,7 @@ CREATE TABLE letter (
 );
 """
 _SCHEMA_SQL = [(statement.strip(),) for statement in _SCHEMA.split(";") if statement.strip()]
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
@@ -50,8 +58,9 @@ class SqliteFile:
     reached the disk. It can still be read.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> None:
         self.run_id = folder.name
+        self._busy_seconds = busy_seconds
         self._path = folder / RUN_FILE
         self._read_only = read_only
         self._failure: StoreError | None = None
@@ -62,7 +71,7 @@ class SqliteFile:
         try:
             # One thread uses it at a time, but not always the same one: a queue runs its steps one after the other.
             self._connection = sqlite3.connect(
-                address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise self._read_error(error) from error
@@ -184,8 +193,11 @@ class SqliteFile:
         return StoreFullError(message) if name == "SQLITE_FULL" else StoreError(message)
 
     def _read_error(self, error: Exception) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _BUSY:
+            return StoreBusyError(str(self._path), self._busy_seconds)
         is_undecodable = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
-        if is_undecodable or getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT:
+        if is_undecodable or code in _CORRUPT:
             return CorruptStoreError(f"{self._path} is damaged ({error}); restore a good copy of it.")
         return StoreError(f"{self._path} cannot be read ({error}); check the disk and the permissions of the file.")
 

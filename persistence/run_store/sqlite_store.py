@@ -27,7 +27,7 @@ from elastic.persistence.run_store.live_file import is_watched, write_live
 from elastic.persistence.run_store.lock import RunLock
 from elastic.persistence.run_store.progress_row import ProgressRow, row_mac
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
-from elastic.persistence.run_store.sqlite_file import SqliteFile, check_is_run_folder
+from elastic.persistence.run_store.sqlite_file import BUSY_SECONDS, SqliteFile, check_is_run_folder
 
 #: Rows per SELECT of receipts.
 _PAGE_ROWS = 256
@@ -135,15 +135,20 @@ class SqliteRunStore(RunStore):
         return store
 
     @classmethod
-    def read(cls, folder: Path) -> "SqliteRunStore":
+    def read(cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> "SqliteRunStore":
         """Open a run for reading, possibly while a master works on it. Its epoch is that of the last master.
+
+        Args:
+            folder: Folder of the run.
+            busy_seconds: Seconds that a read waits while another process has the file locked.
 
         Raises:
             UnknownRunError: `folder` contains no run.
+            StoreBusyError: Another process kept the file locked for longer.
             StoreError: The file cannot be read.
         """
         with ExitStack() as undo:
-            file = SqliteFile(folder, read_only=True)
+            file = SqliteFile(folder, read_only=True, busy_seconds=busy_seconds)
             undo.callback(file.close)
             store = cls(folder, file, None)
             undo.pop_all()

@@ -1,7 +1,9 @@
 """Stored runs with valid receipts, made without running anything."""
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,18 @@ from elastic.core.contracts.store import Commit, StepRecord
 from elastic.core.encoding import pack
 from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.failure import DeadLetter, Failure
+from elastic.core.model.live_view import LiveSpan, LiveView
 from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.receipts.receipt import NO_LINK, ReceiptSigner
 from elastic.core.receipts.receipt_chain import chain
 from elastic.persistence.home import Home
 from elastic.persistence.run_store.inspection import RunReader
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from elastic.run_actions import ACTIONS
 
 RUN = "20261120-231512-4f9a2c1b7d3e"
 OTHER_RUN = "20261120-231513-000000000000"
+ACTION = "20261130T120000-verify-abcdef"
 KEY = bytes(range(32))
 MASTER = "node-1"
 #: seconds since 1970 when the runs of this module began
@@ -141,6 +146,32 @@ def row_of(sample: Sample, first: int, run_id: str, number: int) -> ReceiptRow:
     return replace(row, link=chain(signer, row, MASTER, counted=True)[-1].digest)
 
 
+def live_of(*spans: LiveSpan, cut: int = 0, expected: int | None = None) -> LiveView:
+    """Return a live view that a master made when the runs began."""
+    return LiveView(
+        noted_at=BEGAN,
+        expected_chunks=expected,
+        cut_chunks=cut,
+        spans=spans,
+        omitted_spans=0,
+        workers=("node-1/0",),
+        counters={},
+        chunks_per_second=0.0,
+        entries_per_second=0.0,
+    )
+
+
+def store_action(folder: Path, *, log: bytes = b"", output: bytes = b"", **facts: Any) -> Path:
+    """Store an action on a run that has ended, without its process; return the path of its facts."""
+    times = {"started_at": "2026-11-30T12:00:00+00:00", "ended_at": "2026-11-30T12:00:01+00:00"}
+    path = folder / ACTIONS / f"{ACTION}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"kind": "verify", "step": 0, "owner": "ada", "exit_code": 0, **times, **facts}))
+    for ending, data in ((".lock", b""), (".log", log), (".out", output)):
+        path.with_suffix(ending).write_bytes(data)
+    return path
+
+
 def opened(folder: Path) -> tuple[RunReader, StepRecord]:
     """Return a reader of a run and the record of its first step; the caller closes the reader."""
     reader = RunReader.read(folder)
@@ -158,6 +189,17 @@ def damage(folder: Path, statement: str, *values: Any) -> None:
     try:
         connection.execute(statement, values)
         connection.commit()
+    finally:
+        connection.close()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the file of a run as a long commit of its master would."""
+    connection = sqlite3.connect(folder / "run.sqlite", isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
     finally:
         connection.close()
 

@@ -1,10 +1,14 @@
-"""List of runs: pages, filters, damaged runs, and near ones for an unknown id."""
+"""List of runs: pages, filters, busy and damaged runs, and near ones for an unknown id."""
 
 from pathlib import Path
 
+import pytest
+
+from elastic.core.errors import StoreBusyError
 from elastic.persistence.home import Home, new_run_id
+from elastic.run_views.open_step import open_step
 from elastic.run_views.run_list import RunFilter, RunList
-from tests.run_views.stored_run_samples import BEGAN, RUN, Sample, changed, letter_of, make_run
+from tests.run_views.stored_run_samples import BEGAN, RUN, Sample, changed, letter_of, locked, make_run
 
 
 def many(home: Path, count: int) -> list[str]:
@@ -64,6 +68,24 @@ def test_a_damaged_run_is_listed_as_damaged(home: Path) -> None:
     [run] = RunList(Home(home)).page(RunFilter(state="damaged")).runs
     assert (run.run_id, run.state) == (RUN, "unreadable")
     assert run.error
+
+
+def test_a_run_whose_file_is_locked_is_busy_and_not_damaged(home: Path) -> None:
+    folder = make_run(home)
+    runs = RunList(Home(home), busy_seconds=0.01)
+    with locked(folder):
+        [run] = runs.page(RunFilter(state="running")).runs
+        assert (run.run_id, run.state) == (RUN, "busy")
+        assert "kept it locked for 0.01 s; try again" in str(run.error)
+        with pytest.raises(StoreBusyError), open_step(Home(home), RUN, 0, BEGAN, busy_seconds=0.01):
+            pass
+    assert runs.page(RunFilter()).runs[0].state == "complete"
+    with (
+        pytest.raises(StoreBusyError),
+        open_step(Home(home), RUN, 0, BEGAN, busy_seconds=0.01) as step,
+        locked(folder),
+    ):
+        step.reader.record(0)
 
 
 def test_a_run_that_changes_is_read_again(home: Path) -> None:

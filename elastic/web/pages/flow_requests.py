@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from elastic.core.errors import StoreBusyError
 from elastic.db.page_queries.flow_tasks import task_of_flow_run
 from elastic.persistence.home import Home
 from elastic.run_views.letter_groups import LetterGroupCache
@@ -36,6 +37,13 @@ class DamagedError(WebError):
     title = "Damaged run"
 
 
+class BusyError(WebError):
+    """Another process keeps the stored data of a run locked."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "Busy run"
+
+
 def home_of(request: Request) -> Home:
     """Return the home whose runs the pages show."""
     return Home(context_of(request).runs_folder.parent)
@@ -52,6 +60,7 @@ def step_of(request: Request, run_id: str, step: int) -> Iterator[OpenStep]:
 
     Raises:
         MissingError: There is no such run or step; names the near ones.
+        BusyError: The run is locked by another process.
         DamagedError: The run is damaged.
     """
     try:
@@ -62,6 +71,8 @@ def step_of(request: Request, run_id: str, step: int) -> Iterator[OpenStep]:
     except NoSuchStepError as error:
         near = [(f"step {number}", f"/flows/{run_id}/{number}") for number in error.known[:_MAX_NEAR]]
         raise MissingError(_sentence(error), "", near) from error
+    except StoreBusyError as error:
+        raise BusyError(_sentence(error)) from error
     except RunDamagedError as error:
         hint = f"`elastic verify {run_id}` in a terminal names everything that is damaged."
         raise DamagedError(_sentence(error), hint) from error

@@ -9,7 +9,7 @@ from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import ElasticError
 from elastic.core.model.failure import DeadLetter
 from elastic.core.text import one_line
-from elastic.persistence.stored_run import UNREADABLE
+from elastic.persistence.stored_run import BUSY, UNREADABLE
 from elastic.run_views.letter_groups import SourceLine, line_of
 from elastic.run_views.run_list import RunList
 from elastic.run_views.step_view import StepView
@@ -125,6 +125,8 @@ def flow_links(runs: RunList, flow_run_ids: Iterable[str | None]) -> list[FlowLi
             text, state = "its folder is not on this machine", ""
         elif found.state == UNREADABLE:
             text, state = "its file is damaged", found.state
+        elif found.state == BUSY:
+            text, state = "its file is busy", found.state
         else:
             bad = f", {plural(found.dead_letters, 'bad entry', 'bad entries')}" if found.dead_letters else ""
             text, state = f"{plural(found.chunks, 'chunk')}{bad}", found.state

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from elastic.core.model.step import StepState
-from elastic.persistence.stored_run import NOT_BEGUN, UNREADABLE
+from elastic.persistence.stored_run import BUSY, NOT_BEGUN, UNREADABLE
 from elastic.run_actions import ActionState
 from elastic.run_views.chunk_cells import CellState
 
@@ -25,6 +25,7 @@ _STEPS = {
     StepState.ERROR: FlowSign("s-failed", "✕", "failed"),
     StepState.INTERRUPTED: FlowSign("s-up-for-retry", "◼", "stopped"),
     StepState.SUSPENDED: FlowSign("s-deferred", "‖", "suspended"),
+    BUSY: FlowSign("s-running", "▸", "busy"),
     UNREADABLE: FlowSign("s-failed", "⚠", "damaged"),
     NOT_BEGUN: FlowSign("s-none", "·", "not begun"),
 }
