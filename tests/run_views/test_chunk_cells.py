@@ -7,21 +7,7 @@ import pytest
 from elastic.core.errors import UsageError
 from elastic.core.model.live_view import LiveSpan, LiveView
 from elastic.run_views.chunk_cells import CellState, ChunkCells, cells_of, spans_of
-from tests.run_views.stored_run_samples import BEGAN, Sample, damage, letter_of, make_run, opened
-
-
-def live_of(*spans: LiveSpan, cut: int = 0, expected: int | None = None) -> LiveView:
-    return LiveView(
-        noted_at=BEGAN,
-        expected_chunks=expected,
-        cut_chunks=cut,
-        spans=spans,
-        omitted_spans=0,
-        workers=("node-1/0",),
-        counters={},
-        chunks_per_second=0.0,
-        entries_per_second=0.0,
-    )
+from tests.run_views.stored_run_samples import Sample, damage, letter_of, live_of, make_run, opened
 
 
 def cells(folder: Path, live: LiveView | None = None, **options: object) -> ChunkCells:

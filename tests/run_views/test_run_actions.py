@@ -1,10 +1,13 @@
 """Actions on a run: processes of their own with a log, whose end is seen whatever happens."""
 
 import datetime as dt
+import fcntl
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,15 +28,22 @@ from elastic.run_actions import (
     refusal,
     start,
 )
-from tests.run_views.stored_run_samples import HOSTILE_TEXTS, RUN, Sample, damage, make_run, opened
+from tests.run_views.stored_run_samples import (
+    ACTION,
+    HOSTILE_TEXTS,
+    RUN,
+    Sample,
+    damage,
+    make_run,
+    opened,
+    store_action,
+)
 
 NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 
 
 def ended(home: Path, run_id: str, action: RunAction) -> RunAction:
     """Return an action after its end; the lock that its process holds is released then."""
-    import fcntl
-
     with (home / "runs" / run_id / ACTIONS / f"{action.action_id}.lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
     found = find(Home(home), run_id, action.action_id)
@@ -81,6 +91,24 @@ def test_a_second_action_waits_for_the_first(home: Path) -> None:
     with pytest.raises(UsageError, match="ada started verify"):
         start(Home(home), RUN, ActionKind.VERIFY, 0, owner="max", now=NOW)
     assert ended(home, RUN, action).state is not ActionState.RUNNING
+
+
+def test_of_actions_that_start_at_the_same_moment_one_does(home: Path) -> None:
+    folder = make_run(home)
+    begin = threading.Barrier(8)
+
+    def attempt(number: int) -> str:
+        begin.wait()
+        try:
+            return start(Home(home), RUN, ActionKind.VERIFY, 0, owner=f"user {number}", now=NOW).action_id
+        except UsageError:
+            return ""
+
+    with ThreadPoolExecutor(8) as threads:
+        started = [action_id for action_id in threads.map(attempt, range(8)) if action_id]
+    assert [path.stem for path in (folder / ACTIONS).glob("*.json")] == started
+    (action,) = actions_of(Home(home), RUN)
+    ended(home, RUN, action)
 
 
 def test_an_action_whose_process_was_killed_died(home: Path) -> None:
@@ -139,20 +167,14 @@ def test_an_unknown_action_is_none(home: Path, action_id: str) -> None:
     ],
 )
 def test_a_damaged_action_is_left_out(home: Path, change: Callable[[dict[str, object]], object]) -> None:
-    make_run(home)
-    action = start(Home(home), RUN, ActionKind.VERIFY, 0, owner="ada", now=NOW)
-    ended(home, RUN, action)
-    path = home / "runs" / RUN / ACTIONS / f"{action.action_id}.json"
+    path = store_action(make_run(home))
+    assert [action.action_id for action in actions_of(Home(home), RUN)] == [ACTION]
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     assert actions_of(Home(home), RUN) == []
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_a_log_moves_no_cursor(home: Path, text: str) -> None:
-    make_run(home)
-    action = start(Home(home), RUN, ActionKind.VERIFY, 0, owner="ada", now=NOW)
-    ended(home, RUN, action)
-    path = home / "runs" / RUN / ACTIONS / f"{action.action_id}.log"
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    found = log_of(Home(home), RUN, action.action_id)
+    store_action(make_run(home), log=text.encode("utf-8", "surrogatepass"))
+    found = log_of(Home(home), RUN, ACTION)
     assert not any(character in found for character in "\0\x1b\u202e\u2028")

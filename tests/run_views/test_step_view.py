@@ -8,8 +8,7 @@ import pytest
 from elastic.core.model.live_view import LiveSpan
 from elastic.persistence.run_store.live_file import write_live
 from elastic.run_views.step_view import StepView, live_sign, step_view
-from tests.run_views.stored_run_samples import BEGAN, KEY, Sample, changed, letter_of, make_run, opened
-from tests.run_views.test_chunk_cells import live_of
+from tests.run_views.stored_run_samples import BEGAN, KEY, Sample, changed, letter_of, live_of, make_run, opened
 
 
 def view(folder: Path, now: float) -> StepView:

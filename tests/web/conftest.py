@@ -22,6 +22,7 @@ from elastic.web.app import create_app
 from elastic.web.context import WebContext
 from elastic.web.security.passwords import hash_password
 from elastic.web.security.sessions import new_session_id
+from tests.run_views.stored_run_samples import Sample, letter_of, make_run
 
 #: Password of every user of these tests, and its hash, which takes long to compute.
 PASSWORD = "a long enough secret"
@@ -156,3 +157,10 @@ def browser_page(_browser: Any, live_url: str) -> Iterator[Any]:
     yield page
     browsing.close()
     assert faults == []
+
+
+@pytest.fixture
+def flow_run(home: Path) -> Path:
+    """Folder of a run of a flow with bad entries in chunks 1 and 5."""
+    letters = (letter_of(1, 0), letter_of(1, 2, entry=b"\xff\x00"), letter_of(5, None, entry=[1, 2, 3]))
+    return make_run(home, Sample(chunks=10, failed={1: 2, 5: 3}, letters=letters))

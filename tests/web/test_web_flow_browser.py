@@ -13,8 +13,7 @@ from elastic.core.model.failure import DeadLetter
 from elastic.core.model.live_view import LiveSpan
 from elastic.persistence.run_store.live_file import write_live
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
-from tests.run_views.stored_run_samples import KEY, RUN, Sample, letter_of, make_run
-from tests.run_views.test_chunk_cells import live_of
+from tests.run_views.stored_run_samples import KEY, RUN, Sample, letter_of, live_of, make_run
 
 pytestmark = pytest.mark.browser
 
