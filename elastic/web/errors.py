@@ -180,6 +180,12 @@ def unexpected(request: Request, error: Exception) -> Response:
     )
 
 
+def sentence_of(error: Exception) -> str:
+    """Return the text of an error as a sentence: with a capital letter."""
+    text = error_text(error)
+    return text[:1].upper() + text[1:]
+
+
 def request_id_of(request: Request) -> str:
     """Return the id under which the log has a request."""
     return str(getattr(request.state, "request_id", "-"))
@@ -203,8 +209,7 @@ def _login_url(request: Request) -> str:
 
 
 def _of_elastic_error(request: Request, error: Exception) -> Response:
-    sentence = error_text(error)
-    sentence = sentence[:1].upper() + sentence[1:]
+    sentence = sentence_of(error)
     match error:
         case RowExistsError():
             return error_response(request, HTTPStatus.CONFLICT, sentence)

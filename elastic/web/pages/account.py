@@ -10,7 +10,7 @@ from starlette.responses import Response
 from elastic.core.errors import UsageError
 from elastic.db.stores.users import UserStore
 from elastic.web.context import address_of, context_of
-from elastic.web.errors import Unauthorized
+from elastic.web.errors import Unauthorized, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.rendering import identity_of, render
 from elastic.web.routes import Router
@@ -62,7 +62,7 @@ def set_password(
     try:
         checked = check_password(user.username, password)
     except UsageError as error:
-        return _page(request, 400, problem=f"{str(error)[:1].upper()}{str(error)[1:]}")
+        return _page(request, 400, problem=sentence_of(error))
     password_hash = hash_password(checked)
     UserStore(context_of(request).database).set_password(user.username, password_hash, instead_of=before.password_hash)
     session_id = logins.begin(user.username, password_hash, address)

@@ -9,6 +9,7 @@ from elastic.core.errors import UsageError
 from elastic.db.encryption import Cipher, cipher_of
 from elastic.db.errors import SecretError
 from elastic.web.context import context_of
+from elastic.web.errors import sentence_of
 from elastic.web.flash import redirect
 from elastic.web.rendering import identity_of, render
 from elastic.web.sections import tabs_of
@@ -40,8 +41,7 @@ def stored(
     try:
         store()
     except (UsageError, SecretError) as error:
-        sentence = str(error)
-        return show_form(request, form(sentence[:1].upper() + sentence[1:]), 400)
+        return show_form(request, form(sentence_of(error)), 400)
     return redirect(request, back, message)
 
 

@@ -12,7 +12,7 @@ from elastic.core.errors import UsageError
 from elastic.db.stores.api_tokens import ApiTokenStore
 from elastic.db.stores.users import Role
 from elastic.web.context import context_of
-from elastic.web.errors import Unauthorized
+from elastic.web.errors import Unauthorized, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.pages.admin_frame import show_form, show_table
 from elastic.web.rendering import identity_of, render
@@ -94,8 +94,7 @@ def create(request: Request, given: Annotated[TokenForm, Form()]) -> Response:
     try:
         lifetime = given.lifetime()
     except UsageError as error:
-        sentence = str(error)
-        return show_form(request, _form(given, sentence[:1].upper() + sentence[1:]), 400)
+        return show_form(request, _form(given, sentence_of(error)), 400)
     secret, time = new_token(), context.clock()
     role = min(given.role, identity.role, key=lambda one: one.rank)
     ApiTokenStore(context.database).add(

@@ -12,7 +12,7 @@ from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.db.stores.dags import DagRow
 from elastic.scheduler.commands.clear import ClearOptions, to_clear
 from elastic.web.context import context_of
-from elastic.web.errors import BadRequest, Conflict
+from elastic.web.errors import BadRequest, Conflict, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.pages.lookups import dag_of, dag_url, instance_url, run_of, run_url, structure_of_dag
 from elastic.web.pages.panel import name_of
@@ -115,8 +115,7 @@ def _found(request: Request, dag: DagRow, options: ClearOptions) -> list[TaskIns
     try:
         return to_clear(context_of(request).database, found.stored.spec, options)
     except ElasticError as error:
-        text = str(error)
-        raise Conflict(text[:1].upper() + text[1:]) from error
+        raise Conflict(sentence_of(error)) from error
 
 
 def _row(one: TaskInstanceRow) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from elastic.db import audit
 from elastic.run_actions import ActionKind, ActionState, RunAction, actions_of, find, log_of, output_of, refusal, start
 from elastic.run_views.open_step import OpenStep
 from elastic.web.context import context_of
-from elastic.web.errors import Conflict
+from elastic.web.errors import Conflict, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.pages.flow_requests import MissingError, home_of, step_of
 from elastic.web.pages.flow_step import StepNumber
@@ -117,7 +117,7 @@ def _started(request: Request, run_id: str, step: int, kind: ActionKind) -> Resp
     try:
         action = start(home_of(request), run_id, kind, step, owner=owner, now=context.clock())
     except UsageError as error:
-        raise Conflict(str(error)[:1].upper() + str(error)[1:]) from error
+        raise Conflict(sentence_of(error)) from error
     return redirect(request, f"/flows/{run_id}/{step}/actions/{action.action_id}", _DONE[kind])
 
 

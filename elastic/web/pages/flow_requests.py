@@ -15,7 +15,7 @@ from elastic.run_views.letter_groups import LetterGroupCache
 from elastic.run_views.open_step import NoSuchStepError, OpenStep, RunDamagedError, RunNotHereError, open_step
 from elastic.run_views.run_list import RunList
 from elastic.web.context import context_of
-from elastic.web.errors import WebError
+from elastic.web.errors import WebError, sentence_of
 
 #: Links that a page about a missing thing offers.
 _MAX_NEAR = 10
@@ -70,12 +70,12 @@ def step_of(request: Request, run_id: str, step: int) -> Iterator[OpenStep]:
         raise _not_here(request, run_id) from error
     except NoSuchStepError as error:
         near = [(f"step {number}", f"/flows/{run_id}/{number}") for number in error.known[:_MAX_NEAR]]
-        raise MissingError(_sentence(error), "", near) from error
+        raise MissingError(sentence_of(error), "", near) from error
     except StoreBusyError as error:
-        raise BusyError(_sentence(error)) from error
+        raise BusyError(sentence_of(error)) from error
     except RunDamagedError as error:
         hint = f"`elastic verify {run_id}` in a terminal names everything that is damaged."
-        raise DamagedError(_sentence(error), hint) from error
+        raise DamagedError(sentence_of(error), hint) from error
 
 
 def _not_here(request: Request, run_id: str) -> MissingError:
@@ -92,11 +92,6 @@ def _not_here(request: Request, run_id: str) -> MissingError:
         "was here before, a user or the settings of retention deleted it.",
         near,
     )
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]
 
 
 @lru_cache(maxsize=8)

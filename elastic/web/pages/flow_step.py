@@ -17,7 +17,7 @@ from elastic.run_views.entry_text import entry_line
 from elastic.run_views.letter_groups import own_traceback
 from elastic.run_views.open_step import OpenStep
 from elastic.run_views.step_view import StepView, step_view
-from elastic.web.errors import BadRequest
+from elastic.web.errors import BadRequest, sentence_of
 from elastic.web.pages.flow_requests import GROUPS, step_of
 from elastic.web.rendering import render, url_of
 from elastic.web.routes import Router
@@ -120,7 +120,7 @@ def _cells(opened: OpenStep, by: str, first: int, stop: int | None, limit: int) 
     try:
         return cells_of(opened.reader, opened.record, opened.sign.view, by=by, span=(first, stop), max_cells=limit)
     except UsageError as error:
-        raise BadRequest(str(error)[:1].upper() + str(error)[1:]) from error
+        raise BadRequest(sentence_of(error)) from error
 
 
 def _live_figures(view: StepView, state: str) -> dict[str, str]:

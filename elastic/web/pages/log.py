@@ -13,7 +13,7 @@ from elastic.dag.timetable.interval import zone_of
 from elastic.db.records import DagRun
 from elastic.scheduler.log_location import log_path_at
 from elastic.web.context import context_of
-from elastic.web.errors import NotFound
+from elastic.web.errors import NotFound, sentence_of
 from elastic.web.log_file import LogPiece, MissingLogError, ShownLine, open_log
 from elastic.web.pages.lookups import dag_of, instance_of, structure_of_run
 from elastic.web.query_values import QueryValues
@@ -76,7 +76,7 @@ def _piece(request: Request, key: TaskKey) -> Response:
             else:
                 found = opened.last_piece()
     except MissingLogError as error:
-        return JSONResponse({"missing": _sentence(error)}, 404)
+        return JSONResponse({"missing": sentence_of(error)}, 404)
     return JSONResponse(_json(found))
 
 
@@ -87,7 +87,7 @@ def _raw(request: Request, key: TaskKey) -> Response:
         with open_log(root, path):
             pass
     except MissingLogError as error:
-        raise NotFound("log file", path.name, hint=_sentence(error)) from error
+        raise NotFound("log file", path.name, hint=sentence_of(error)) from error
 
     def blocks() -> Iterator[bytes]:
         with open_log(root, path) as opened:
@@ -104,8 +104,3 @@ def _json(piece: LogPiece) -> dict[str, Any]:
         "lines": [line_json(line) for line in piece.lines],
         "partial": line_json(piece.partial) if piece.partial else None,
     }
-
-
-def _sentence(error: MissingLogError) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]

@@ -15,7 +15,7 @@ from elastic.db import queries, transitions
 from elastic.db.page_queries import instances
 from elastic.db.records import Attempt, DagRun, TaskInstanceRow
 from elastic.web.context import context_of
-from elastic.web.errors import BadRequest
+from elastic.web.errors import BadRequest, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.log_file import LogFile, MissingLogError, open_log
 from elastic.web.pages.flow_requests import runs_of
@@ -178,8 +178,7 @@ def _why_values(request: Request, run: DagRun, key: TaskKey) -> dict[str, Any]:
     try:
         return {"verdicts": verdicts_on(request, run, key), "why_problem": ""}
     except ElasticError as error:
-        text = str(error)
-        return {"verdicts": [], "why_problem": text[:1].upper() + text[1:]}
+        return {"verdicts": [], "why_problem": sentence_of(error)}
 
 
 def _xcom_values(one: instances.XComRow) -> dict[str, Any]:
@@ -215,9 +214,8 @@ def _log_values(request: Request, run: DagRun, row: TaskInstanceRow, query: Quer
             asked, values["marked"] = _opening(log, row, asked)
             values["piece"] = log.piece_around(asked) if asked >= 0 else log.last_piece()
     except MissingLogError as error:
-        text = str(error)
         where = f" It was written on {row.host}." if row.host else ""
-        values["missing"] = text[:1].upper() + text[1:] + where
+        values["missing"] = sentence_of(error) + where
         lines = instances.last_log_lines(context_of(request).database, row.key, _MAX_LINES)
         values["kept"] = lines
     return values

@@ -7,14 +7,14 @@ from fastapi import Form
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elastic.core.errors import ElasticError, UsageError
+from elastic.core.errors import UsageError
 from elastic.dag.errors import InvalidKeyError
 from elastic.db.records import DagRun
 from elastic.db.stores.dags import DagRow
 from elastic.scheduler.commands.trigger_stored import trigger_stored
 from elastic.service.run_waits import start_advice
 from elastic.web.context import context_of
-from elastic.web.errors import Conflict
+from elastic.web.errors import Conflict, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.pages.dag import common_values
 from elastic.web.pages.lookups import dag_of, run_url, structure_of_dag
@@ -88,10 +88,10 @@ def _triggered(request: Request, dag: DagRow, found: Structure | None, values: d
     try:
         return trigger_stored(context.database, dag.dag_id, date, values["run_id"].strip() or None, conf)
     except InvalidKeyError as error:
-        raise _FormError("run_id", _sentence(error)) from error
+        raise _FormError("run_id", sentence_of(error)) from error
     except UsageError as error:
         is_date = "already" in str(error) or "invalid logical date" in str(error)
-        raise _FormError("date" if is_date else "run_id", _sentence(error)) from error
+        raise _FormError("date" if is_date else "run_id", sentence_of(error)) from error
 
 
 def _conf_of(text: str) -> dict[str, Any]:
@@ -108,8 +108,3 @@ def _conf_of(text: str) -> dict[str, Any]:
 
 def _refused_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
-
-
-def _sentence(error: ElasticError) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]
