@@ -142,15 +142,41 @@ def test_users_keep_one_admin_and_their_changes_end_sessions(database: Database)
     assert found is not None
     assert (found.username, found.role) == ("Ada", Role.VIEWER)
     assert sessions.find("id", NOW + dt.timedelta(hours=9)) is None
-    store.set_role("Ada", Role.OPERATOR)
+    store.change("Ada", role=Role.OPERATOR)
     assert sessions.find("id", NOW) is None
-    for change in (lambda: store.set_role("ada", Role.VIEWER), lambda: store.set_active("ada", active=False)):
+    for change in (lambda: store.change("ada", role=Role.VIEWER), lambda: store.change("ada", is_active=False)):
         with pytest.raises(UsageError, match="last active admin"):
             change()
-    store.set_role("Ada", Role.ADMIN)
+    store.change("Ada", role=Role.ADMIN)
     store.delete("ada")
     with pytest.raises(UnknownRowError):
         store.get("ada")
+
+
+def test_a_change_of_a_user_is_stored_as_a_whole_or_not_at_all(database: Database) -> None:
+    store = UserStore(database)
+    store.create("ada", Role.ADMIN, "hash")
+    sessions = SessionStore(database, idle=dt.timedelta(hours=8), absolute=dt.timedelta(days=7))
+    assert sessions.open("id", "ada", "here", NOW, password_hash="hash")
+    with pytest.raises(UsageError, match="last active admin"):
+        store.change("ada", role=Role.VIEWER, password_hash="other", is_active=True)
+    store.change("ada", role=Role.ADMIN, is_active=True)
+    assert store.get("ada").password_hash == "hash"
+    assert sessions.find("id", NOW) is not None, "nothing was changed"
+    store.create("eve", Role.ADMIN, "hash")
+    store.change("ada", role=Role.VIEWER, password_hash="other", is_active=False)
+    found = store.get("ada")
+    assert (found.role, found.password_hash, found.is_active) == (Role.VIEWER, "other", False)
+    assert sessions.find("id", NOW) is None
+    events = [(one.event, one.detail) for _, one in events_page(database, RowFilter())]
+    assert events == [
+        ("password set", "ada"),
+        ("user disabled", "ada"),
+        ("role set", "ada: admin -> viewer"),
+        ("user created", "eve, admin"),
+        ("logged in", "ada"),
+        ("user created", "ada, admin"),
+    ]
 
 
 def test_a_token_has_the_lower_role_and_ends(database: Database) -> None:

@@ -64,9 +64,9 @@ def test_a_token_acts_for_its_user_with_the_lower_role(api: Api, web_database: D
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["detail"] == "User admin (viewer) may not manage users."
     client = api("operator")
-    UserStore(web_database).set_role("operator", Role.VIEWER)
+    UserStore(web_database).change("operator", role=Role.VIEWER)
     assert client.get("/api/v1/me").json()["role"] == "viewer", "the token kept the role that its user has lost"
-    UserStore(web_database).set_active("operator", active=False)
+    UserStore(web_database).change("operator", is_active=False)
     assert client.get("/api/v1/me").status_code == 401
 
 

@@ -92,7 +92,7 @@ def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(web: Web, user
 
 def test_a_disabled_user_cannot_log_in_and_is_not_named(web: Web, web_database: Database) -> None:
     client = web("viewer")
-    UserStore(web_database).set_active("viewer", active=False)
+    UserStore(web_database).change("viewer", is_active=False)
     assert client.get("/").status_code == 303
     answer = web(None).post("/login", data={"username": "viewer", "password": PASSWORD})
     assert (answer.status_code, "name or the password is wrong" in answer.text) == (401, True)
@@ -139,11 +139,11 @@ def test_a_change_of_the_user_ends_the_sessions(web: Web, web_database: Database
     client, store = web("operator"), UserStore(web_database)
     match change:
         case "password":
-            store.set_password("operator", HASH)
+            store.change("operator", password_hash=HASH)
         case "role":
-            store.set_role("operator", Role.VIEWER)
+            store.change("operator", role=Role.VIEWER)
         case "disable":
-            store.set_active("operator", active=False)
+            store.change("operator", is_active=False)
         case "delete":
             store.delete("operator")
     assert client.get("/").headers["location"] == "/login"

@@ -57,9 +57,9 @@ def test_no_session_of_an_old_password_is_opened_after_a_change(
     verified = logins.verify("operator", PASSWORD, "192.0.2.7")
     match change:
         case "password":
-            store.set_password("operator", hash_password(OTHER))
+            store.change("operator", password_hash=hash_password(OTHER))
         case "disable":
-            store.set_active("operator", active=False)
+            store.change("operator", is_active=False)
         case "delete":
             store.delete("operator")
     with pytest.raises(LoginRefusedError):
@@ -70,9 +70,9 @@ def test_no_session_of_an_old_password_is_opened_after_a_change(
 def test_a_password_that_was_changed_meanwhile_is_not_overwritten(web_database: Database) -> None:
     store = UserStore(web_database)
     new = hash_password(OTHER)
-    store.set_password("viewer", new)
+    store.change("viewer", password_hash=new)
     with pytest.raises(UsageError, match="was changed meanwhile"):
-        store.set_password("viewer", "a third hash", instead_of=HASH)
+        store.change("viewer", password_hash="a third hash", instead_of=HASH)
     assert store.get("viewer").password_hash == new
 
 

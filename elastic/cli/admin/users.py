@@ -68,28 +68,28 @@ def password(username: Username, password_stdin: FromStdin = False) -> None:
 
     store = _store()
     store.get(username)
-    store.set_password(username, hash_password(_password(username, from_stdin=password_stdin)))
+    store.change(username, password_hash=hash_password(_password(username, from_stdin=password_stdin)))
     say(f"user {username!r} has a new password, and must log in again")
 
 
 @app.command("role", epilog="For example: elastic users role ada admin")
 def role(username: Username, new_role: Annotated[Role, typer.Argument(metavar="ROLE", help="The new role.")]) -> None:
     """Set the role of a user, which ends the user's logins."""
-    _store().set_role(username, new_role)
+    _store().change(username, role=new_role)
     say(f"user {username!r} is a {new_role} now")
 
 
 @app.command("disable", epilog="For example: elastic users disable ada")
 def disable(username: Username) -> None:
     """Disable a user: logins end, and API tokens stop working."""
-    _store().set_active(username, active=False)
+    _store().change(username, is_active=False)
     say(f"user {username!r} is disabled; `elastic users enable {username}` undoes this")
 
 
 @app.command("enable", epilog="For example: elastic users enable ada")
 def enable(username: Username) -> None:
     """Enable a disabled user."""
-    _store().set_active(username, active=True)
+    _store().change(username, is_active=True)
     say(f"user {username!r} may log in again")
 
 

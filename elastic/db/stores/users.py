@@ -1,7 +1,6 @@
 """Store of the users of the web server. It keeps hashes of passwords, never passwords."""
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -123,47 +122,56 @@ class UserStore:
 
         self._database.write(work)
 
-    def set_password(
-        self, username: str, password_hash: str, *, is_initial: bool = False, instead_of: str | None = None
+    def change(
+        self,
+        username: str,
+        *,
+        role: Role | None = None,
+        password_hash: str | None = None,
+        is_active: bool | None = None,
+        instead_of: str | None = None,
     ) -> None:
-        """Set the hash of a password, and end the sessions of the user.
+        """Change a user, all or nothing. A change ends the sessions of the user; None keeps what is stored.
+
+        The API tokens of a disabled user stop working.
 
         Args:
             username: The user.
-            password_hash: The new hash.
-            is_initial: Whether a command made up the password.
+            role: The role.
+            password_hash: The hash of a password that the user chose.
+            is_active: Whether the user may log in.
             instead_of: The hash that the user must still have; None for any.
 
         Raises:
             UnknownRowError: There is no such user.
-            UsageError: The user has another hash than `instead_of`.
+            UsageError: No active admin would be left, or the user has another hash than `instead_of`. Nothing was
+                changed.
         """
-        values = {"password_hash": password_hash, "is_password_initial": is_initial}
 
-        def check(before: Any) -> None:
+        def work(connection: Connection, _: bool) -> None:
+            before = _locked(connection, username)
+            if before is None:
+                raise _unknown(username)
             if instead_of is not None and before.password_hash not in (instead_of, password_hash):
                 raise UsageError(f"the password of user {username!r} was changed meanwhile; log in with the new one.")
+            wanted = {"role": role, "is_active": is_active}
+            values: dict[str, Any] = {
+                name: value for name, value in wanted.items() if value not in (None, getattr(before, name))
+            }
+            if values:
+                _check_admin_left(connection, before)
+            if "role" in values:
+                audit.note(connection, "role set", f"{username}: {before.role} -> {role}")
+            if "is_active" in values:
+                audit.note(connection, "user enabled" if is_active else "user disabled", username)
+            if password_hash is not None:
+                values |= {"password_hash": password_hash, "is_password_initial": False}
+                audit.note(connection, "password set", username)
+            if values:
+                connection.execute(update(table).where(table.c.username == username).values(**values))
+                connection.execute(delete(session).where(session.c.username == username))
 
-        self._change(username, values, "password set", username, check=check)
-
-    def set_role(self, username: str, role: Role) -> None:
-        """Set the role of a user, and end the sessions of the user.
-
-        Raises:
-            UnknownRowError: There is no such user.
-            UsageError: The user is the last active admin.
-        """
-        self._change(username, {"role": role}, "role set", f"{username}: {{before}} -> {role}", keeps_admin=True)
-
-    def set_active(self, username: str, *, active: bool) -> None:
-        """Enable or disable a user. A disabled user cannot log in, and loses sessions; API tokens stop working.
-
-        Raises:
-            UnknownRowError: There is no such user.
-            UsageError: The user is the last active admin.
-        """
-        event = "user enabled" if active else "user disabled"
-        self._change(username, {"is_active": active}, event, username, keeps_admin=not active)
+        self._database.write(work)
 
     def set_zone(self, username: str, zone: str | None) -> None:
         """Set the time zone in which a user reads times; None for that of the browser."""
@@ -194,29 +202,6 @@ class UserStore:
                 connection.execute(delete(owned).where(owned.c.username == username))
             connection.execute(delete(table).where(table.c.username == username))
             audit.note(connection, "user deleted", username)
-
-        self._database.write(work)
-
-    def _change(
-        self,
-        username: str,
-        values: dict[str, Any],
-        event: str,
-        detail: str,
-        *,
-        keeps_admin: bool = False,
-        check: Callable[[Any], None] = lambda before: None,
-    ) -> None:
-        def work(connection: Connection, _: bool) -> None:
-            before = _locked(connection, username)
-            if before is None:
-                raise _unknown(username)
-            check(before)
-            if keeps_admin and values.get("role") != Role.ADMIN:
-                _check_admin_left(connection, before)
-            connection.execute(update(table).where(table.c.username == username).values(**values))
-            connection.execute(delete(session).where(session.c.username == username))
-            audit.note(connection, event, detail.format(before=before.role))
 
         self._database.write(work)
 

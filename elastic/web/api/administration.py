@@ -171,12 +171,7 @@ def change_user(request: Request, name: Name, body: UserChange) -> Response:
     store = UserStore(context_of(request).database)
     store.get(name)
     password_hash = hash_password(check_password(name, body.password)) if body.password is not None else None
-    if body.role is not None:
-        store.set_role(name, body.role)
-    if password_hash is not None:
-        store.set_password(name, password_hash)
-    if body.is_active is not None:
-        store.set_active(name, active=body.is_active)
+    store.change(name, role=body.role, password_hash=password_hash, is_active=body.is_active)
     return answer(request, _shown(store.get(name)))
 
 

@@ -64,7 +64,9 @@ def set_password(
     except UsageError as error:
         return _page(request, 400, problem=sentence_of(error))
     password_hash = hash_password(checked)
-    UserStore(context_of(request).database).set_password(user.username, password_hash, instead_of=before.password_hash)
+    UserStore(context_of(request).database).change(
+        user.username, password_hash=password_hash, instead_of=before.password_hash
+    )
     session_id = logins.begin(user.username, password_hash, address)
     response = redirect(request, "/account")
     set_session_cookie(request, response, session_id)

@@ -97,10 +97,7 @@ def change(
 
     def work() -> None:
         password_hash = hash_password(check_password(username, password)) if password else None
-        if role is not user.role:
-            store.set_role(username, role)
-        if password_hash is not None:
-            store.set_password(username, password_hash)
+        store.change(username, role=role, password_hash=password_hash)
 
     message = f"User {username} is a {role}{', and has a new password' if password else ''}."
     return stored(request, work, back=_URL, message=message, form=lambda problem: _form(user, problem))
@@ -112,7 +109,7 @@ def set_active(request: Request, username: str, active: Annotated[bool, Form()])
     user, store = _found(request, username), _store(request)
     return stored(
         request,
-        lambda: store.set_active(username, active=active),
+        lambda: store.change(username, is_active=active),
         back=_URL,
         message=f"User {username} {'may log in again' if active else 'is disabled'}.",
         form=lambda problem: _form(user, problem),
