@@ -9,9 +9,12 @@
         └── WrongKeyError                           the secret was encrypted with another Fernet key
     UnknownRowError (UsageError, LookupError)       no DAG run, connection, variable or pool has this name
     RowExistsError (UsageError)                     the name is taken
+    RunExistsError (UsageError)                     the DAG has a run for this logical date
 
 No message contains a password: URLs are shown in masked form.
 """
+
+import datetime as dt
 
 from elastic.core.errors import ElasticError, UsageError
 
@@ -109,3 +112,15 @@ class RowExistsError(UsageError):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r} exists already; {self.advice}."
+
+
+class RunExistsError(UsageError):
+    """A DAG has a run for this logical date already."""
+
+    def __init__(self, dag_id: str, logical_date: dt.datetime) -> None:
+        super().__init__(dag_id, logical_date)
+        self.dag_id, self.logical_date = dag_id, logical_date
+
+    def __str__(self) -> str:
+        date = f"{self.logical_date.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"DAG {self.dag_id!r} has a run for {date} already; clear it, or give another date."

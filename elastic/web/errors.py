@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.text import error_text, one_line
-from elastic.db.errors import DatabaseError, RowExistsError, SecretError, UnknownRowError
+from elastic.db.errors import DatabaseError, RowExistsError, RunExistsError, SecretError, UnknownRowError
 from elastic.web.rendering import render
 
 _log = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ def _login_url(request: Request) -> str:
 def _of_elastic_error(request: Request, error: Exception) -> Response:
     sentence = sentence_of(error)
     match error:
-        case RowExistsError():
+        case RowExistsError() | RunExistsError():
             return error_response(request, HTTPStatus.CONFLICT, sentence)
         case UnknownRowError():
             return error_response(request, HTTPStatus.NOT_FOUND, sentence)

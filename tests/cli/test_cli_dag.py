@@ -130,7 +130,7 @@ class TestDags:
         run_id = "manual_20160222T000000"
         advice = f"run it with `elastic backfill etl --runs {run_id}`, or start `elastic master`"
         assert said.out == f"run {run_id} of DAG 'etl' is queued; {advice}\n"
-        refused(elastic("dags", "trigger", "etl", "-e", DAY), 2, "has a run for 2016-02-22 00:00:00 already")
+        refused(elastic("dags", "trigger", "etl", "-e", DAY), 2, "has a run for 2016-02-22 00:00:00 UTC already")
         (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
         assert (row["run_id"], row["timeperiod"], row["state"], row["attempt"]) == (
             "manual_20160222T000000",

@@ -12,7 +12,7 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
-from elastic.db.errors import UnknownRowError
+from elastic.db.errors import RunExistsError, UnknownRowError
 from elastic.db.records import LogLine, RunMode, RunType
 from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 
@@ -29,6 +29,15 @@ def test_a_run_is_made_once_for_a_logical_date(database: Database) -> None:
     assert queries.run_at(database, "etl", DAY) == first
     assert queries.run_of_timeperiod(database, "etl", "20160222") == first
     assert queries.run_of_id(database, "etl", "another") is None
+
+
+def test_a_run_is_inserted_once_and_never_taken_for_another(database: Database) -> None:
+    first = transitions.insert_run(database, new_run(conf={"table": "words"}))
+    with pytest.raises(RunExistsError, match="has a run for 2016-02-22 00:00:00 UTC already"):
+        transitions.insert_run(database, new_run(conf={"table": "words"}))
+    with pytest.raises(UsageError, match="belongs to another run"):
+        transitions.insert_run(database, new_run(day=1, run_id=first.run_id))
+    assert queries.runs(database) == [first]
 
 
 def test_a_logical_date_of_another_time_zone_is_the_same_instant(database: Database) -> None:

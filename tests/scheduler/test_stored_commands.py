@@ -94,7 +94,7 @@ def test_a_run_of_a_stored_dag_has_its_instances_and_digests(home: Path) -> None
     assert made.data_interval_end - made.data_interval_start == timedelta(days=1)
     rows = queries.instances(deployment.database, "etl", [made.run_id])
     assert [(one.task_id, one.state) for one in rows] == [(name, None) for name in "abcd"]
-    with pytest.raises(UsageError, match="has a run for 2016-02-25 00:00:00 already"):
+    with pytest.raises(UsageError, match="has a run for 2016-02-25 00:00:00 UTC already"):
         queue_run(deployment.database, DagSpec.of_stored(found), found.schedule, digests, request)
 
 

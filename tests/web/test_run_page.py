@@ -225,6 +225,8 @@ def test_a_run_is_started_with_parameters(web: Any, web_context: WebContext) -> 
         ("conf", "{full}", "The parameters are not valid JSON"),
         ("conf", "[1]", "The parameters must be a JSON object"),
         ("conf", '{"a": NaN}', "NaN is not a JSON number"),
+        ("conf", '{"a": 1e999}', "is not a JSON number"),
+        ("conf", '{"a": ' + "[" * 25 + "]" * 25 + "}", "nested more than 20 levels deep"),
         ("conf", "[" * 60_000, "The parameters are not valid JSON"),
         ("conf", '"' + "x" * 70_000 + '"', "more than 64 KiB"),
         ("date", "yesterday", "is not valid"),
@@ -249,7 +251,7 @@ def test_a_refused_form_comes_back_as_it_was_typed(
 def test_a_second_run_for_a_date_is_refused_with_the_form(web: Any, sample: Sample) -> None:
     answer = web("operator").submit("/dags/etl/trigger", date="2026-03-02T01:00:00", conf="{}")
     assert answer.status_code == 422
-    assert "has a run for 2026-03-02 01:00:00 already" in answer.text
+    assert "has a run for 2026-03-02 01:00:00 UTC already" in answer.text
 
 
 def test_starting_a_run_needs_the_right(web: Any, sample: Sample) -> None:

@@ -128,7 +128,7 @@ def test_a_run_is_triggered_with_its_date_id_and_parameters(api: Api, web_databa
     assert again.status_code == 409
     assert "has a run for 2026-11-05 01:00:00 UTC already" in again.json()["detail"]
     assert {one.owner for one in queries.events(web_database, run_id="mine")} == {"operator"}
-    assert client.post("/api/v1/dags/etl/runs", json={}).status_code == 201
+    assert {client.post("/api/v1/dags/etl/runs", json={}).status_code for _ in range(3)} == {201}, "in one second"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,7 @@ def test_a_run_is_triggered_with_its_date_id_and_parameters(api: Api, web_databa
         ('{"run_id": ""}', 201),
         ('{"conf": [1]}', 422),
         ('{"conf": {"x": NaN}}', 400),
+        ('{"conf": {"x": [1e999]}}', 400),
         ('{"unknown": 1}', 422),
         ("{", 422),
         ("[" * 100_000, 400),

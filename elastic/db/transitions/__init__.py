@@ -33,7 +33,7 @@ from elastic.db.transitions.run_claims import (
     set_run_version,
     take_runs,
 )
-from elastic.db.transitions.runs import ensure_run, rerun, set_run_state, start_run
+from elastic.db.transitions.runs import ensure_run, insert_run, rerun, set_run_state, start_run
 
 __all__ = [
     "CursorMove",
@@ -48,6 +48,7 @@ __all__ = [
     "end_claimed_run",
     "ensure_instances",
     "ensure_run",
+    "insert_run",
     "expire",
     "finish",
     "finish_many",

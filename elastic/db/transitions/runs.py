@@ -11,7 +11,7 @@ from elastic.dag.ids import check_key
 from elastic.dag.states.state import RunState
 from elastic.db import audit
 from elastic.db.database import Database
-from elastic.db.errors import UnknownRowError
+from elastic.db.errors import RunExistsError, UnknownRowError
 from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, run_of
 from elastic.db.schema import dag_run, dag_run_attempt, pool, run_claim
@@ -35,15 +35,28 @@ def ensure_run(database: Database, new: DagRun) -> DagRun:
             JSON.
         InvalidKeyError: An id contains invalid characters.
     """
-    check_key("dag_id", new.dag_id)
-    check_key("run_id", new.run_id)
-    if new.logical_date.tzinfo is None:
-        raise UsageError(f"the logical date {new.logical_date} of run {new.run_id!r} has no time zone; give it one.")
-    try:
-        conf = json.dumps(dict(new.conf))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the conf of run {new.run_id!r} is not valid JSON ({error}).") from error
-    return database.write(lambda connection, _: _ensure(connection, new, conf))
+    conf = _checked_conf(new)
+    return database.write(lambda connection, _: _ensure(connection, new, conf)[0])
+
+
+def insert_run(database: Database, new: DagRun) -> DagRun:
+    """Insert a run, and return it as it is stored.
+
+    Raises:
+        RunExistsError: The DAG has a run for the logical date.
+        UsageError: As in `ensure_run`.
+        InvalidKeyError: An id contains invalid characters.
+    """
+    conf = _checked_conf(new)
+
+    def work(connection: Connection, again: bool) -> DagRun:
+        run, is_new = _ensure(connection, new, conf)
+        is_ours = again and run.run_id == new.run_id and json.dumps(dict(run.conf)) == conf
+        if not is_new and not is_ours:
+            raise RunExistsError(new.dag_id, new.logical_date)
+        return run
+
+    return database.write(work)
 
 
 def start_run(database: Database, dag_id: str, run_id: str, *, max_active_runs: int = 0) -> bool:
@@ -126,7 +139,20 @@ def add_claim(connection: Connection, dag_id: str, run_id: str) -> None:
     connection.execute(insert_if_absent(connection, run_claim), {"dag_id": dag_id, "run_id": run_id, "epoch": 0})
 
 
-def _ensure(connection: Connection, new: DagRun, conf: str) -> DagRun:
+def _checked_conf(new: DagRun) -> str:
+    """Return the conf of a run as JSON if the run can be stored."""
+    check_key("dag_id", new.dag_id)
+    check_key("run_id", new.run_id)
+    if new.logical_date.tzinfo is None:
+        raise UsageError(f"the logical date {new.logical_date} of run {new.run_id!r} has no time zone; give it one.")
+    try:
+        return json.dumps(dict(new.conf))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the conf of run {new.run_id!r} is not valid JSON ({error}).") from error
+
+
+def _ensure(connection: Connection, new: DagRun, conf: str) -> tuple[DagRun, bool]:
+    """Return the run of a logical date, and whether it was inserted."""
     row = {
         "dag_id": new.dag_id,
         "run_id": new.run_id,
@@ -157,7 +183,7 @@ def _ensure(connection: Connection, new: DagRun, conf: str) -> DagRun:
             add_claim(connection, run.dag_id, run.run_id)
         _insert_execution(connection, run, RunMode.NOMINAL, None)
         audit.note_run(connection, "run created", run.dag_id, run.run_id, new.run_type)
-    return run
+    return run, is_new
 
 
 def _insert_execution(connection: Connection, run: DagRun, mode: RunMode, task_id: str | None) -> None:

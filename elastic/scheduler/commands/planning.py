@@ -19,6 +19,7 @@ from elastic.scheduler.attempts.attempt_request import new_instance
 from elastic.scheduler.decisions.inputs import Overrides, PreviousRun, TaskSpec
 from elastic.scheduler.decisions.run_states import RunSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker
+from elastic.scheduler.errors import LogicalDateError
 
 #: Maximum number of runs of a range.
 _MAX_RUNS = 100_000
@@ -68,10 +69,10 @@ def check_logical_date(date: dt.datetime) -> dt.datetime:
     """Return a logical date that every time zone and database can represent with the interval that it begins.
 
     Raises:
-        UsageError: The date is before or after the years in which runs can be.
+        LogicalDateError: The date is before or after the years in which runs can be.
     """
     if not _FIRST_YEAR <= date.year < _END_YEAR:
-        raise UsageError(
+        raise LogicalDateError(
             f"invalid logical date {date.isoformat()}: expected a year from {_FIRST_YEAR} to {_END_YEAR - 1}; "
             "give another date."
         )
@@ -82,7 +83,7 @@ def new_run(dag_id: str, schedule: Schedule, interval: DataInterval, run_type: R
     """Return the run of a DAG for an interval, to be stored by `ensure_run`.
 
     Raises:
-        UsageError: The interval is outside of the years in which runs can be.
+        LogicalDateError: The interval is outside of the years in which runs can be.
     """
     check_logical_date(interval.start)
     return DagRun(

@@ -1,14 +1,14 @@
 """Trigger: queue a run of a DAG on request."""
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.timetable.schedule import Schedule
-from elastic.db import queries, transitions
+from elastic.db import transitions
 from elastic.db.database import Database
 from elastic.db.records import DagRun, RunType
 from elastic.scheduler.catalog.dag_catalog import Digests, store
@@ -16,6 +16,7 @@ from elastic.scheduler.commands.planning import build_tracker, check_logical_dat
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.errors import ConfError
 
 #: Maximum levels of nesting in the parameters of a run, far below what JSON parsers and pages can read.
 _MAX_CONF_DEPTH = 20
@@ -55,11 +56,10 @@ def trigger_run(
         is_served: True if a master of the scheduler service runs it; False if the caller does.
 
     Raises:
-        UsageError: A run for the date exists, or the date is outside of the years in which runs can be.
+        UsageError: As in `queue_run`.
+        InvalidKeyError: The id of the run contains invalid characters.
     """
-    moment = check_logical_date(date or dt.datetime.now(dt.UTC))
-    _check_date(deployment.database, dag.dag_id, moment)
-    request = RunRequest(date=moment, run_id=run_id, conf=conf, is_served=is_served)
+    request = RunRequest(date=date, run_id=run_id, conf=conf, is_served=is_served)
     return queue_run(deployment.database, DagSpec.of(dag), dag.schedule, store(deployment, dag), request)
 
 
@@ -74,26 +74,27 @@ def queue_run(database: Database, dag: DagSpec, schedule: Schedule, digests: Dig
         request: Date, id and parameters of the run.
 
     Raises:
-        UsageError: A run for the date exists, the date is outside of the years in which runs can be, the parameters are
-            nested too deeply, or the id belongs to another run.
+        RunExistsError: A run for the date exists.
+        LogicalDateError: The date is outside of the years in which runs can be.
+        ConfError: The parameters are not JSON, or nested too deeply.
+        UsageError: The id belongs to another run.
         InvalidKeyError: The id of the run contains invalid characters.
     """
     interval = schedule.interval_of(check_logical_date(request.date or dt.datetime.now(dt.UTC)))
-    _check_date(database, dag.dag_id, interval.start)
     check_conf(request.conf)
     made = digests.set_in(new_run(dag.dag_id, schedule, interval, RunType.MANUAL))
     wanted = replace(made, conf=request.conf, run_id=request.run_id or made.run_id, is_served=request.is_served)
-    run = transitions.ensure_run(database, wanted)
+    run = transitions.insert_run(database, wanted)
     tasks = list(dag.tasks.values())
     make_instances(database, tasks, [run], build_tracker(database, tasks, [run], Overrides()))
     return run
 
 
 def check_conf(conf: Mapping[str, Any]) -> None:
-    """Check the nesting of the parameters of a run.
+    """Check that the parameters of a run are JSON that all readers can read.
 
     Raises:
-        UsageError: It is too deep.
+        ConfError: A number is NaN or infinite, or the nesting is too deep.
     """
     level: list[Any] = [conf]
     for _ in range(_MAX_CONF_DEPTH):
@@ -104,12 +105,11 @@ def check_conf(conf: Mapping[str, Any]) -> None:
             if isinstance(inner, Mapping | list | tuple)
         ]
         if not level:
-            return
-    raise UsageError(f"the conf of the run is nested more than {_MAX_CONF_DEPTH} levels deep; make it flatter.")
-
-
-def _check_date(database: Database, dag_id: str, date: dt.datetime) -> None:
-    if queries.run_at(database, dag_id, date) is not None:
-        raise UsageError(
-            f"DAG {dag_id!r} has a run for {date:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
-        )
+            break
+    else:
+        raise ConfError(f"the conf of the run is nested more than {_MAX_CONF_DEPTH} levels deep; make it flatter.")
+    try:
+        # `insert_run` refuses objects that are no JSON values.
+        json.dumps(dict(conf), allow_nan=False, default=str)
+    except ValueError as error:
+        raise ConfError("the conf of the run is not JSON: infinity or NaN is not a JSON number.") from error

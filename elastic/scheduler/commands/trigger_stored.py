@@ -22,7 +22,7 @@ from elastic.scheduler.decisions.dag_spec import DagSpec
 def trigger_stored(
     database: Database,
     dag_id: str,
-    date: dt.datetime,
+    date: dt.datetime | None,
     run_id: str | None = None,
     conf: Mapping[str, Any] | None = None,
 ) -> DagRun:
@@ -31,13 +31,14 @@ def trigger_stored(
     Args:
         database: The database.
         dag_id: The DAG.
-        date: Logical date.
+        date: Logical date; None for now.
         run_id: Id of the run; None for an id made from the date.
         conf: Parameters for the tasks.
 
     Raises:
         UnknownRowError: The DAG is not stored.
-        UsageError: The DAG is gone from its file, or a run for the date or with the id exists.
+        UsageError: The DAG is gone from its file, or as in `queue_run`.
+        InvalidKeyError: The id of the run contains invalid characters.
         SerializedDagError: The stored structure is not valid.
     """
     query = select(table.c.is_active, table.c.structure_digest, table.c.source_digest).where(table.c.dag_id == dag_id)

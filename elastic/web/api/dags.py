@@ -1,7 +1,5 @@
 """DAGs and their runs: list, trigger, pause, clear."""
 
-import datetime as dt
-import json
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -15,13 +13,13 @@ from elastic.db.page_queries.dag_list import DagFilter, DagList, ListedDag, dag_
 from elastic.db.records import DagRun
 from elastic.db.stores.dags import dag_named, dags, set_paused
 from elastic.scheduler.commands.clear import ClearOptions, to_clear
-from elastic.scheduler.commands.trigger_stored import trigger_stored
 from elastic.web.api.answers import PREFIX, After, Limit, Name, answer, instant, key_of, page, plain, whole_number
 from elastic.web.context import context_of
-from elastic.web.errors import BadRequest, Conflict, NotFound
+from elastic.web.errors import Conflict, NotFound
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 from elastic.web.structures import structure
+from elastic.web.trigger_dag import trigger_dag
 from elastic.web.views.dag_rows import run_url
 
 router = Router(prefix=PREFIX, tags=["DAGs"])
@@ -109,23 +107,12 @@ def list_runs(
 @router.post("/dags/{dag_id}/runs", requires=Right.TRIGGER, status_code=201)
 def trigger(request: Request, dag_id: Name, new: NewRun) -> Response:
     """Queue a run of a DAG, which a master starts."""
-    context = context_of(request)
+    database = context_of(request).database
     _stored(request, dag_id)
-    _check_conf(new.conf)
-    dag = dag_named(context.database, dag_id)
-    found = structure(context.database, dag.structure_digest) if dag else None
-    if found is not None and found.stored.obstacle:
-        raise Conflict(
-            f"DAG {dag_id!r} cannot be started here: {found.stored.obstacle}.",
-            f"Start it with: elastic dags trigger {dag_id}",
-        )
-    date = instant(new.logical_date) if new.logical_date else context.clock().replace(microsecond=0)
-    if queries.run_at(context.database, dag_id, date) is not None:
-        raise Conflict(
-            f"DAG {dag_id!r} has a run for {date.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC already.",
-            "Give another logical date.",
-        )
-    run = trigger_stored(context.database, dag_id, date, new.run_id, new.conf)
+    dag = dag_named(database, dag_id)
+    found = structure(database, dag.structure_digest) if dag else None
+    date = instant(new.logical_date) if new.logical_date else None
+    run = trigger_dag(request, dag_id, found, date=date, run_id=new.run_id, conf=new.conf)
     return answer(request, run, 201, Location=f"{PREFIX}{run_url(run.dag_id, run.run_id)}")
 
 
@@ -175,18 +162,6 @@ def list_instances(
     wanted = RowFilter(dag_id=dag_id, run_id=run_id, state=state)
     found = instances_page(context_of(request).database, wanted, after=start, limit=limit + 1)
     return page(request, found, limit, lambda one: [one.task_id, one.map_index])
-
-
-def _check_conf(conf: dict[str, Any]) -> None:
-    """Check that parameters are JSON.
-
-    Raises:
-        BadRequest: A number is NaN or infinite, which JSON lacks, or the nesting is too deep.
-    """
-    try:
-        json.dumps(conf, allow_nan=False)
-    except (ValueError, RecursionError):
-        raise BadRequest("The conf is not valid JSON.", "Leave out NaN, infinite numbers and deep nesting.") from None
 
 
 def _dag(one: ListedDag, found: DagList) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from elastic.core.errors import UsageError
-from elastic.dag.errors import InvalidKeyError
+from elastic.db.errors import RunExistsError
 from elastic.db.records import DagRun
 from elastic.db.stores.dags import DagRow
-from elastic.scheduler.commands.trigger_stored import trigger_stored
+from elastic.scheduler.errors import ConfError, LogicalDateError
 from elastic.service.run_waits import start_advice
 from elastic.web.context import context_of
-from elastic.web.errors import Conflict, sentence_of
+from elastic.web.errors import sentence_of
 from elastic.web.flash import redirect
 from elastic.web.pages.dag import common_values
 from elastic.web.pages.lookups import dag_of, run_url, structure_of_dag
@@ -23,6 +23,7 @@ from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 from elastic.web.structures import Structure
+from elastic.web.trigger_dag import trigger_dag
 
 router = Router()
 
@@ -73,38 +74,29 @@ class _FormError(Exception):
 
 
 def _triggered(request: Request, dag: DagRow, found: Structure | None, values: dict[str, str]) -> DagRun:
-    if found is not None and found.stored.obstacle:
-        raise Conflict(
-            f"DAG {dag.dag_id!r} cannot be started here: {found.stored.obstacle}.",
-            f"Start it with: elastic dags trigger {dag.dag_id}",
-        )
     _, zone = zone_of(request, identity_of(request))
     query = QueryValues(request, zone)
-    moment = query.parsed_date("date", values["date"])
+    date = query.parsed_date("date", values["date"])
     if query.notices:
         raise _FormError("date", f"The date {values['date'][:60]!r} is not valid; give one like 2026-11-29T02:00.")
-    conf, context = _conf_of(values["conf"]), context_of(request)
-    date = moment or context.clock().replace(microsecond=0)
+    conf = _conf_of(values["conf"])
     try:
-        return trigger_stored(context.database, dag.dag_id, date, values["run_id"].strip() or None, conf)
-    except InvalidKeyError as error:
-        raise _FormError("run_id", sentence_of(error)) from error
+        return trigger_dag(request, dag.dag_id, found, date=date, run_id=values["run_id"].strip(), conf=conf)
+    except (RunExistsError, LogicalDateError) as error:
+        raise _FormError("date", sentence_of(error)) from error
+    except ConfError as error:
+        raise _FormError("conf", sentence_of(error)) from error
     except UsageError as error:
-        is_date = "already" in str(error) or "invalid logical date" in str(error)
-        raise _FormError("date" if is_date else "run_id", sentence_of(error)) from error
+        raise _FormError("run_id", sentence_of(error)) from error
 
 
 def _conf_of(text: str) -> dict[str, Any]:
     if len(text) > _MAX_CONF:
         raise _FormError("conf", f"The parameters have more than {_MAX_CONF // 1024} KiB.")
     try:
-        found = json.loads(text, parse_constant=_refused_constant) if text.strip() else {}
+        found = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError) as error:
         raise _FormError("conf", f"The parameters are not valid JSON: {error}.") from error
     if not isinstance(found, dict):
         raise _FormError("conf", 'The parameters must be a JSON object, such as {"full": true}.')
     return found
-
-
-def _refused_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
