@@ -95,6 +95,9 @@ def test_a_variable_is_set_and_its_value_is_never_shown(web: Web, web_context: W
     store = VariableStore(web_context.database, cipher_of(web_context.settings))
     assert store.get("bucket").value == CANARY
     assert CANARY not in page + client.get("/admin/variables/bucket").text
+    refused = client.submit("/admin/variables/new", key="bucket", value="replaced")
+    assert (refused.status_code, store.get("bucket").value) == (400, CANARY)
+    assert "exists already; choose another name, or change that one." in refused.text
     client.followed("/admin/variables/bucket", value="other", description="new")
     assert (store.get("bucket").value, store.get("bucket").description) == ("other", "new")
     client.followed("/admin/variables/bucket/delete")
@@ -108,6 +111,10 @@ def test_pools_are_seen_by_all_and_changed_by_admins(web: Web, web_database: Dat
     client.followed("/admin/pools/new", name="narrow", slots="2", description="one licence")
     assert "one licence" in web("viewer").get("/admin/pools").text
     assert "/admin/pools/narrow" not in web("viewer").get("/admin/pools").text
+    refused = client.submit("/admin/pools/new", name="narrow", slots="7")
+    assert refused.status_code == 400
+    assert "exists already; choose another name, or change that one." in refused.text
+    assert {pool.pool: pool.slots for pool in PoolStore(web_database).all()}["narrow"] == 2
     client.followed("/admin/pools/narrow", slots="-1", description="")
     assert {pool.pool: pool.slots for pool in PoolStore(web_database).all()}["narrow"] == -1
     for slots in ("x", "-2", "", "9999999"):

@@ -9,7 +9,7 @@ from elastic.dag.ids import check_key
 from elastic.dag.states.state import TaskState
 from elastic.db import audit
 from elastic.db.database import Database
-from elastic.db.errors import UnknownRowError
+from elastic.db.errors import RowExistsError, UnknownRowError
 from elastic.db.matching import insert_if_absent, same
 from elastic.db.records import Pool
 from elastic.db.schema import pool as table
@@ -48,19 +48,28 @@ class PoolStore:
             for row in rows
         ]
 
-    def put(self, name: str, slots: int, description: str | None = None) -> None:
+    def put(self, name: str, slots: int, description: str | None = None, *, is_new: bool = False) -> None:
         """Create or change a pool; -1 slots means no limit.
+
+        Args:
+            name: The name.
+            slots: Number of slots.
+            description: None keeps the old description.
+            is_new: Whether the name must be free.
 
         Raises:
             UsageError: The number of slots is below -1.
+            RowExistsError: The name is taken and `is_new` is True.
         """
         check_key("pool", name)
         if slots < -1:
             raise UsageError(f"pool {name!r} cannot have {slots} slots; give 0 or more, or -1 for no limit.")
         values: dict[str, Any] = {"slots": slots} | ({} if description is None else {"description": description})
 
-        def work(connection: Any, _: bool) -> None:
+        def work(connection: Any, again: bool) -> None:
             if connection.execute(insert_if_absent(connection, table), {"pool": name, **values}).rowcount != 1:
+                if is_new and not again:
+                    raise RowExistsError("pool", name, "choose another name, or change that one")
                 connection.execute(update(table).where(table.c.pool == name).values(**values))
             audit.note(connection, "pool set", f"{name}: {slots} slots")
 

@@ -11,7 +11,7 @@ from elastic.dag.ids import check_key
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.encryption import Cipher
-from elastic.db.errors import SecretError, UnknownRowError
+from elastic.db.errors import RowExistsError, SecretError, UnknownRowError
 from elastic.db.matching import insert_if_absent, same
 from elastic.db.records import Variable
 from elastic.db.schema import variable as table
@@ -66,25 +66,34 @@ class VariableStore:
             with suppress(SecretError):
                 yield self._read(row)
 
-    def put(self, key: str, value: str, description: str | None = None) -> None:
+    def put(self, key: str, value: str, description: str | None = None, *, is_new: bool = False) -> None:
         """Store a variable, replacing its old value.
 
+        Args:
+            key: The key.
+            value: The value.
+            description: None keeps the old description.
+            is_new: Whether the key must be free.
+
         Raises:
+            RowExistsError: The key is taken and `is_new` is True.
             MissingKeyError: There is no Fernet key. Nothing was stored.
         """
-        self.put_all({key: value}, description)
+        self.put_all({key: value}, description, is_new=is_new)
 
-    def put_all(self, values: Mapping[str, str], description: str | None = None) -> None:
-        """Store variables, all or none. A description of None keeps the old description."""
+    def put_all(self, values: Mapping[str, str], description: str | None = None, *, is_new: bool = False) -> None:
+        """Store variables as `put` does, all or none."""
         rows = [
             {"key": check_key("variable", key), "value": self._cipher.encrypt(_value(key), value)}
             for key, value in values.items()
         ]
         optional = {} if description is None else {"description": description}
 
-        def work(connection: Any, _: bool) -> None:
+        def work(connection: Any, again: bool) -> None:
             for row in rows:
                 if connection.execute(insert_if_absent(connection, table), {**row, **optional}).rowcount != 1:
+                    if is_new and not again:
+                        raise RowExistsError("variable", row["key"], "choose another name, or change that one")
                     change = update(table).where(table.c.key == row["key"])
                     connection.execute(change.values(value=row["value"], **optional))
                 audit.note(connection, "variable set", row["key"])

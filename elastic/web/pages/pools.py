@@ -89,7 +89,7 @@ def create(request: Request, given: Given) -> Response:
     """Store a new pool."""
     return stored(
         request,
-        lambda: _store(request).put(given.name.strip(), given.count(), given.description),
+        lambda: _store(request).put(given.name.strip(), given.count(), given.description, is_new=True),
         back=_URL,
         message=f"Pool {given.name.strip()} has {given.slots} slots.",
         form=lambda problem: _form(given, is_new=True, problem=problem),

@@ -68,7 +68,7 @@ def create(request: Request, given: Given) -> Response:
     """Store a new variable."""
     return stored(
         request,
-        lambda: _store(request).put(given.key.strip(), given.value, given.description or None),
+        lambda: _store(request).put(given.key.strip(), given.value, given.description or None, is_new=True),
         back=_URL,
         message=f"Variable {given.key.strip()} is stored.",
         form=lambda problem: _form(given, is_new=True, problem=problem),
