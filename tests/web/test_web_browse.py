@@ -115,6 +115,7 @@ def test_events_are_in_pages_without_gaps(web: Web, web_database: Database) -> N
     [
         "/browse/runs?after=x",
         "/browse/runs?after=x~y",
+        "/browse/runs?after=9999-12-31T23:59:59-23:00~y",
         "/browse/runs?after=2026-11-01~a~b",
         "/browse/instances?after=a~b~c~d",
         "/browse/instances?after=a~b~c~99999999999999999999",

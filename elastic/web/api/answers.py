@@ -11,15 +11,12 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elastic.web.errors import BadRequest
+from elastic.web.page_keys import key_text, utc_text
 from elastic.web.rendering import url_of
 
 T = TypeVar("T")
 
 PREFIX = "/api/v1"
-
-#: Between the parts of a key in an address; ids never contain it.
-_SEPARATOR = "~"
 
 #: Names in addresses: letters, digits, `_`, `-`, `.`.
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.\-]{1,250}$")]
@@ -48,57 +45,16 @@ def page(request: Request, found: Sequence[T], limit: int, key: Callable[[T], Se
     """
     following = None
     if len(found) > limit:
-        after = _SEPARATOR.join(_text(part) for part in key(found[limit - 1]))
+        after = key_text(key(found[limit - 1]))
         query = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         following = url_of(str(request.scope["path"]), **dict(query), after=after)
     return answer(request, {"items": found[:limit], "next": following})
 
 
-def key_of(after: str, parts: int) -> list[str] | None:
-    """Return the key after which a page begins; None for the first page.
-
-    Raises:
-        BadRequest: The key has another number of parts.
-    """
-    if not after:
-        return None
-    found = after.split(_SEPARATOR)
-    if len(found) != parts:
-        raise BadRequest("The key in `after` is not valid.", "Use the address in `next`.")
-    return found
-
-
-def instant(text: str) -> dt.datetime:
-    """Return a time of ISO 8601 with its zone.
-
-    Raises:
-        BadRequest: It is no such time.
-    """
-    try:
-        found = dt.datetime.fromisoformat(text.strip())
-        found.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        found = None
-    if found is None or found.tzinfo is None:
-        raise BadRequest(f"{text[:60]!r} is no time with a zone.", "Give one such as 2026-11-29T02:00:00Z.")
-    return found
-
-
-def whole_number(text: str) -> int:
-    """Return a number of a key.
-
-    Raises:
-        BadRequest: It is no number, or too large.
-    """
-    if not text.removeprefix("-").isdecimal() or len(text) > 18:
-        raise BadRequest("The key in `after` is not valid.", "Use the address in `next`.")
-    return int(text)
-
-
 def plain(value: Any) -> Any:
     """Return a record as JSON values. Times are in UTC; numbers that JSON lacks become null."""
     if isinstance(value, dt.datetime):
-        return _text(value)
+        return utc_text(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
@@ -108,9 +64,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-    return str(value)

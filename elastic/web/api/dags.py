@@ -13,9 +13,10 @@ from elastic.db.page_queries.dag_list import DagFilter, DagList, ListedDag, dag_
 from elastic.db.records import DagRun
 from elastic.db.stores.dags import dag_named, dags, set_paused
 from elastic.scheduler.commands.clear import ClearOptions, to_clear
-from elastic.web.api.answers import PREFIX, After, Limit, Name, answer, instant, key_of, page, plain, whole_number
+from elastic.web.api.answers import PREFIX, After, Limit, Name, answer, page, plain
 from elastic.web.context import context_of
-from elastic.web.errors import Conflict, NotFound
+from elastic.web.errors import BadRequest, Conflict, NotFound
+from elastic.web.page_keys import instant, instant_in, key_of, number_in
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 from elastic.web.structures import structure
@@ -98,7 +99,7 @@ def list_runs(
     """List the runs of a DAG, the latest logical date first."""
     _stored(request, dag_id)
     key = key_of(after, 2)
-    start = (instant(key[0]), key[1]) if key else None
+    start = (instant_in(key[0]), key[1]) if key else None
     wanted = RowFilter(dag_id=dag_id, state=state)
     found = runs_page(context_of(request).database, wanted, after=start, limit=limit + 1)
     return page(request, found, limit, lambda run: [run.logical_date, run.dag_id])
@@ -112,6 +113,8 @@ def trigger(request: Request, dag_id: Name, new: NewRun) -> Response:
     dag = dag_named(database, dag_id)
     found = structure(database, dag.structure_digest) if dag else None
     date = instant(new.logical_date) if new.logical_date else None
+    if new.logical_date and date is None:
+        raise BadRequest(f"{new.logical_date!r} is no time with a zone.", "Give one such as 2026-11-29T02:00:00Z.")
     run = trigger_dag(request, dag_id, found, date=date, run_id=new.run_id, conf=new.conf)
     return answer(request, run, 201, Location=f"{PREFIX}{run_url(run.dag_id, run.run_id)}")
 
@@ -158,7 +161,7 @@ def list_instances(
     """List the task instances of a run by task and copy."""
     _run(request, dag_id, run_id)
     key = key_of(after, 2)
-    start = (dag_id, run_id, key[0], whole_number(key[1])) if key else None
+    start = (dag_id, run_id, key[0], number_in(key[1])) if key else None
     wanted = RowFilter(dag_id=dag_id, run_id=run_id, state=state)
     found = instances_page(context_of(request).database, wanted, after=start, limit=limit + 1)
     return page(request, found, limit, lambda one: [one.task_id, one.map_index])

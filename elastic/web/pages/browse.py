@@ -21,7 +21,7 @@ from elastic.db.page_queries.browse import (
 )
 from elastic.db.records import Event, RunType
 from elastic.web.context import context_of
-from elastic.web.errors import BadRequest
+from elastic.web.page_keys import instant_in, key_of, key_text, number_in
 from elastic.web.rendering import identity_of, render, url_of
 from elastic.web.routes import Router
 from elastic.web.secrets import masked_text
@@ -34,8 +34,6 @@ from elastic.web.views.times import duration
 router = Router()
 
 _PAGE_SIZE = 50
-#: Between the parts of a key in an address; ids never contain it.
-_SEPARATOR = "~"
 
 
 class BrowseQuery(BaseModel):
@@ -83,8 +81,8 @@ View = Annotated[BrowseQuery, Query()]
 @router.get("/browse/runs", requires=Right.READ)
 def runs(request: Request, view: View) -> Response:
     """Show the runs of all DAGs, the latest first."""
-    key = _key(view.after, 2)
-    after = (_instant(key[0]), key[1]) if key else None
+    key = key_of(view.after, 2)
+    after = (instant_in(key[0]), key[1]) if key else None
     found = runs_page(context_of(request).database, view.rows, after=after, limit=_PAGE_SIZE + 1)
     shown = found[:_PAGE_SIZE]
     rows = [
@@ -102,7 +100,7 @@ def runs(request: Request, view: View) -> Response:
         )
         for run in shown
     ]
-    more = _after(found, [shown[-1].logical_date.isoformat(), shown[-1].dag_id]) if shown else ""
+    more = _after(found, [shown[-1].logical_date, shown[-1].dag_id]) if shown else ""
     return _table(
         request,
         view,
@@ -125,8 +123,8 @@ def runs(request: Request, view: View) -> Response:
 @router.get("/browse/instances", requires=Right.READ)
 def instances(request: Request, view: View) -> Response:
     """Show the task instances of all runs by their keys."""
-    key = _key(view.after, 4)
-    after = (key[0], key[1], key[2], _number(key[3])) if key else None
+    key = key_of(view.after, 4)
+    after = (key[0], key[1], key[2], number_in(key[3])) if key else None
     found = instances_page(context_of(request).database, view.rows, after=after, limit=_PAGE_SIZE + 1)
     shown = found[:_PAGE_SIZE]
     rows = [
@@ -146,7 +144,7 @@ def instances(request: Request, view: View) -> Response:
         for one in shown
     ]
     last = shown[-1] if shown else None
-    more = _after(found, [last.dag_id, last.run_id, last.task_id, str(last.map_index)]) if last else ""
+    more = _after(found, [last.dag_id, last.run_id, last.task_id, last.map_index]) if last else ""
     return _table(
         request,
         view,
@@ -229,8 +227,8 @@ def import_errors(request: Request) -> Response:
 
 def events_table(request: Request, view: BrowseQuery, *, title: str, path: str) -> Response:
     """Show events of the log, the latest first; with `users`, only what users of the web server did."""
-    key = _key(view.after, 1)
-    before = _number(key[0]) if key else None
+    key = key_of(view.after, 1)
+    before = number_in(key[0]) if key else None
     is_audit = path.startswith("/admin")
     # The other events name users, addresses and connections, which need further rights.
     wanted = replace(view.rows, of_dags=not is_audit)
@@ -244,7 +242,7 @@ def events_table(request: Request, view: BrowseQuery, *, title: str, path: str) 
     if is_audit:
         filters.append(FormField(name="owner", label="user", value=view.owner))
         filters.append(FormField(name="users", label="only by web users", value=view.users, kind="checkbox"))
-    more = _after(found, [str(shown[-1][0])]) if shown else ""
+    more = _after(found, [shown[-1][0]]) if shown else ""
     columns = ("event", "when", "who", *(("from",) if is_audit else ()), "DAG", "run", "task", "detail")
     empty = ("No events yet", "Every change of a state and every action of a user appears here.")
     table = TableView(title=title, url=path, columns=columns, rows=rows, empty=empty, filters=filters)
@@ -282,35 +280,8 @@ def _choice(name: str, label: str, value: str, options: Iterable[Any]) -> FormFi
     return FormField(name=name, label=name, value=value, kind="select", options=shown)
 
 
-def _key(after: str, parts: int) -> list[str] | None:
-    if not after:
-        return None
-    found = after.split(_SEPARATOR)
-    if len(found) != parts:
-        raise BadRequest("The address names no row after which the page begins.", "Open the first page.")
-    return found
-
-
-def _after(found: Sequence[object], key: Sequence[str]) -> str:
-    return _SEPARATOR.join(key) if len(found) > _PAGE_SIZE else ""
-
-
-def _instant(value: str) -> dt.datetime:
-    try:
-        found = dt.datetime.fromisoformat(value)
-    except ValueError:
-        raise BadRequest("The address has no valid time.", "Open the first page.") from None
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
-
-
-def _number(value: str) -> int:
-    try:
-        found = int(value)
-    except ValueError:
-        found = 2**63
-    if not -1 <= found < 2**62:
-        raise BadRequest("The address has no valid number.", "Open the first page.")
-    return found
+def _after(found: Sequence[object], key: Sequence[object]) -> str:
+    return key_text(key) if len(found) > _PAGE_SIZE else ""
 
 
 def _took(started: dt.datetime | None, ended: dt.datetime | None) -> str | None:
