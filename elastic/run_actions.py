@@ -29,23 +29,23 @@ from elastic.core.text import lines, writable
 from elastic.persistence.durable_file import create_file, make_folder, open_file, read_at, replacing, store_error
 from elastic.persistence.home import Home
 
-#: Name of the folder of actions in that of a run.
+#: Name of the folder of actions in the run folder.
 ACTIONS = "actions"
-#: Module of the process of an action: of a higher layer, which knows the secrets of the installation.
+#: Module of the process of an action, in a higher layer, which knows the secrets of the installation.
 _PROCESS = "elastic.service.action_process"
-#: Bytes that a page reads of each file.
+#: Maximum number of bytes that a page reads of each file.
 MAX_FACTS, MAX_LOG, MAX_OUTPUT = 16 << 10, 64 << 10, 4 << 20
-#: Bytes of a line of the log; a longer one is masked in parts.
+#: Maximum length of a log line (bytes); longer lines are masked in parts.
 _MAX_LINE = 1 << 20
-#: Seconds for the end of the output after the end of the command.
+#: Seconds to wait for the end of the output after the command has ended.
 _LAST_WORDS_SECONDS = 10.0
-#: Number of actions of a run that are listed.
+#: Maximum number of actions in a list.
 MAX_LISTED = 50
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}-(verify|resume|redrive)-[0-9a-f]{6}", re.ASCII)
 
 
 class ActionKind(StrEnum):
-    """What an action does."""
+    """Kind of an action."""
 
     VERIFY = "verify"
     RESUME = "resume"
@@ -58,7 +58,7 @@ class ActionState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    DIED = "died"  #: its process ended without a word
+    DIED = "died"  #: its process ended without a result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class RunAction:
     action_id: str
     kind: ActionKind
     step: int
-    #: who started it
+    #: user who started it
     owner: str
     started_at: dt.datetime
     ended_at: dt.datetime | None = None
@@ -77,7 +77,7 @@ class RunAction:
 
 
 def refusal(kind: ActionKind, record: StepRecord, run_id: str, letters: int) -> str | None:
-    """Return why a step cannot take an action, with what to do instead, as one sentence; None if it can."""
+    """Return as one sentence why a step does not allow an action and what to do instead; None if it allows it."""
     if kind is ActionKind.VERIFY:
         return None
     is_complete = StepState(record.state).is_complete
@@ -91,7 +91,7 @@ def refusal(kind: ActionKind, record: StepRecord, run_id: str, letters: int) -> 
         if record.manifest.get("task") is not None:
             return f"The run belongs to task {record.manifest['task']}; clear that task instance to {kind} it."
         command = "resume" if kind is ActionKind.RESUME else "dead-letters redrive"
-        return f"A script started the run, so its flow is unknown here; run `elastic {command} {run_id} file.py:flow`."
+        return f"A script started the run, so the flow is unknown here; run `elastic {command} {run_id} file.py:flow`."
     return None
 
 
@@ -154,7 +154,7 @@ def _process_of(home: Home, run_id: str, action: RunAction) -> subprocess.Popen[
 
 
 def actions_of(home: Home, run_id: str) -> list[RunAction]:
-    """Return the last actions of a run, newest first; unreadable ones are left out."""
+    """Return the last actions of a run, newest first, without unreadable ones."""
     folder = home.run_folder(run_id) / ACTIONS
     try:
         names = sorted((path.stem for path in folder.iterdir() if path.suffix == ".json"), reverse=True)
@@ -169,7 +169,7 @@ def find(home: Home, run_id: str, action_id: str) -> RunAction | None:
     if _ID.fullmatch(action_id) is None:
         return None
     folder = home.run_folder(run_id) / ACTIONS
-    # Before its facts: a process that ends between the two has then written how.
+    # Check the lock before reading the file: a process that ends in between has then written its result.
     is_alive = _is_locked(folder, action_id)
     try:
         facts = json.loads(_read(folder / f"{action_id}.json", MAX_FACTS, 0))
@@ -182,12 +182,12 @@ def find(home: Home, run_id: str, action_id: str) -> RunAction | None:
 
 
 def log_of(home: Home, run_id: str, action_id: str) -> str:
-    """Return the end of the log of an action, without characters that move a cursor."""
+    """Return the end of the log of an action, without control characters."""
     return lines(_tail(home.run_folder(run_id) / ACTIONS / f"{action_id}.log", MAX_LOG).decode(errors="replace"))
 
 
 def output_of(home: Home, run_id: str, action_id: str) -> dict[str, Any] | None:
-    """Return what the command printed for programs, or None if that is no JSON object."""
+    """Return the output of the command for programs, or None if it is not a JSON object."""
     try:
         found = json.loads(_read(home.run_folder(run_id) / ACTIONS / f"{action_id}.out", MAX_OUTPUT, 0))
     except (OSError, ValueError, RecursionError):
@@ -196,7 +196,7 @@ def output_of(home: Home, run_id: str, action_id: str) -> dict[str, Any] | None:
 
 
 def run_action(lock: int, home: Home, run_id: str, action_id: str, masked: Callable[[str], str]) -> None:
-    """Run the command of an action to its end, and write how it ended.
+    """Run the command of an action to its end, and write the result.
 
     Args:
         lock: File descriptor of the lock, which stays open until then.
@@ -227,13 +227,13 @@ def run_action(lock: int, home: Home, run_id: str, action_id: str, masked: Calla
             copy.start()
         exit_code = process.wait()
         for copy in copies:
-            # A process that the command left behind may keep the pipe open.
+            # An orphaned process of the command may keep the pipe open.
             copy.join(_LAST_WORDS_SECONDS)
         _write(folder, replace(action, exit_code=exit_code, ended_at=dt.datetime.now(dt.UTC)))
 
 
 def _copy(source: IO[bytes], file: IO[bytes], masked: Callable[[str], str]) -> None:
-    """Copy what a process prints line by line, so that no secret is cut in two before it is masked."""
+    """Copy the output of a process line by line, so that no secret is split before it is masked."""
     with source, suppress(OSError, ValueError):
         while line := source.readline(_MAX_LINE):
             file.write(masked(line.decode(errors="surrogateescape")).encode(errors="surrogateescape"))

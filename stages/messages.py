@@ -31,7 +31,7 @@ class Call(ChunkSpan):
     collect: bool
     #: The worker runs the batch in a child process, because the batch may crash the process.
     isolated: bool
-    #: Another worker has got the chunks, and may be stuck.
+    #: Another worker has the chunks, and may be stuck.
     is_copy: bool
     #: The master counted and digested the chunks when it cut them.
     counted: bool

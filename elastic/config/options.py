@@ -221,11 +221,16 @@ _SERVICE_OPTIONS: tuple[tuple[str, Any, float, str], ...] = (
 _WEB_OPTIONS: tuple[tuple[str, Any, float | None, str], ...] = (
     ("host", "127.0.0.1", None, "Address on which the web server listens."),
     ("port", 8080, 0, "Port of the web server; 0 for any free one."),
-    ("hosts", "", None, "Further host names under which browsers reach the web server, separated by commas."),
-    ("base_url", "", None, "Address of the web server as users see it, such as https://elastic.example.org."),
-    ("timezone", "", None, "Time zone of times on pages; empty for that of the browser. Users can choose their own."),
-    ("idle_timeout", 8 * 3600.0, 60, "Seconds without a request after which a login ends."),
-    ("absolute_timeout", 7 * 86_400.0, 60, "Seconds after which a login ends anyway."),
+    ("hosts", "", None, "Further host names of the web server, separated by commas."),
+    ("base_url", "", None, "Public URL of the web server, such as https://elastic.example.org."),
+    (
+        "timezone",
+        "",
+        None,
+        "Time zone of pages; empty for the zone of the browser. Users can choose their own.",
+    ),
+    ("idle_timeout", 8 * 3600.0, 60, "Seconds without a request after which a session ends."),
+    ("absolute_timeout", 7 * 86_400.0, 60, "Seconds from the login after which a session ends in any case."),
 )
 
 #: `{home}` stands for ELASTIC_HOME.

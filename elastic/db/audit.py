@@ -1,4 +1,4 @@
-"""Audit log: a row for each change, written in the transaction of the change.
+"""Audit log: one row for each change, written in the transaction of the change.
 
 A row names the user of the process, or the user of the web server for whom the process acts.
 """
@@ -54,10 +54,10 @@ _INSERT = insert(log).values(at=now())
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """User of the web server for whom the process acts."""
+    """User of the web server on whose behalf the process acts."""
 
     username: str
-    #: address from which the user asked
+    #: client address of the request
     address: str
 
 
@@ -75,7 +75,7 @@ def acting_for(actor: Actor) -> Iterator[None]:
 
 
 def owner() -> str:
-    """Return the name of the user for whom this process acts, by default of the user of the process."""
+    """Return the name of the user on whose behalf this process acts, by default of the user of the process."""
     actor = _actor.get()
     return _process_owner() if actor is None else actor.username
 

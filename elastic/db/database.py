@@ -29,7 +29,7 @@ _BACKOFF = Backoff(first=0.05, longest=2.0)
 
 _BEGIN = "elastic_begin"
 
-#: Seconds until a PostgreSQL server that does not confirm what was sent is lost; a statement does not wait longer.
+#: Seconds after which a PostgreSQL server that does not acknowledge data counts as lost, also during a statement.
 _SILENT_SECONDS = 30.0
 
 #: A connection to PostgreSQL is probed after it was silent for 10 s, and is lost after 20 s without an answer.

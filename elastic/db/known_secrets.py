@@ -33,7 +33,7 @@ def hide_known_secrets(*, again: bool = False) -> None:
     no other code in the process can read them either.
 
     Args:
-        again: Read them again, as a process that runs for days must: others may have been stored meanwhile.
+        again: Read the secrets again. A process that runs for days needs this for secrets stored meanwhile.
     """
     if again:
         _hide.cache_clear()

@@ -24,26 +24,26 @@ def key_bind(key: TaskKey) -> dict[str, Any]:
 
 
 def same(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """Match a column of type `Key` or `Word` against a string that a user gave.
+    """Match a column of type `Key` or `Word` against a string from a user.
 
-    A string with other characters than those of keys matches nothing: MariaDB refuses to compare it with ASCII, and
+    A string with characters that keys cannot have matches nothing: MariaDB refuses to compare it with ASCII, and
     PostgreSQL refuses NUL.
     """
     return column == text if is_key_text(text) else false()
 
 
 def beyond(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """Match keys after a string that a user gave, as `same` does."""
+    """Match keys after a string from a user, as `same` does."""
     return column > text if is_key_text(text) else false()
 
 
 def below(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
-    """Match keys that begin with a string that a user gave, as `same` does."""
+    """Match keys that start with a string from a user, as `same` does."""
     return column.startswith(prefix, autoescape=True) if is_key_text(prefix) else false()
 
 
 def holding(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
-    """Match keys that contain a string that a user gave, in upper or lower case, as `same` does."""
+    """Match keys that contain a string from a user, ignoring case, as `same` does."""
     return func.lower(column).contains(part.lower(), autoescape=True) if is_key_text(part) else false()
 
 

@@ -6,7 +6,7 @@ from elastic.config.settings import Settings, read_settings
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create_or_check
 
-#: Seconds that pages wait: for a database that is away, for a statement, and for the writer of a SQLite file.
+#: Seconds that pages wait: for an unavailable database, for a statement, and for the writer of a SQLite file.
 _HASTY_PATIENCE, _HASTY_STATEMENT, _HASTY_LOCK = 2.0, 5.0, 5.0
 
 
@@ -21,9 +21,9 @@ def database_of(settings: Settings) -> Database:
 
 
 def hasty_database(settings: Settings) -> Database:
-    """Return the database that settings name for a server of pages, without connecting.
+    """Return the database for the web server from settings, without connecting.
 
-    It gives up after some seconds, so that the requests of a minute do not wait for a database that is away.
+    It gives up after a few seconds, so that requests do not pile up while the database is unavailable.
 
     Raises:
         UsageError: The URL is invalid, or its driver is not installed.

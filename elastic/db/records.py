@@ -255,7 +255,7 @@ class Event:
     attempt_uuid: str | None
     owner: str | None
     detail: str | None
-    #: address of the user of the web server who asked for it
+    #: client address of the user of the web server
     address: str | None = None
 
 

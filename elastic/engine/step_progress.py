@@ -1,4 +1,4 @@
-"""Progress of a step, taken from its ledger: as a value, and as notes and live views in the run store."""
+"""Progress of a step from its ledger: as a value, and as notes and live views in the run store."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from elastic.engine.step_context import StepContext
 #: Seconds between notes of the chunks in flight.
 _NOTE_INTERVAL = 0.5
 
-#: Seconds between live views, and the number of them over which rates are means.
+#: Seconds between live views, and number of views over which rates are averaged.
 _LIVE_INTERVAL, _RATE_SAMPLES = 1.0, 10
 
 
@@ -45,13 +45,13 @@ def unusual(ledger: Ledger) -> dict[str, int]:
 
 
 class LiveViews:
-    """Publisher of the live views of a step, once a second while a reader watches the run."""
+    """Publishes a live view of a step once a second while a reader watches the run."""
 
     def __init__(self, context: StepContext, store: RunStore, ledger: Ledger) -> None:
         self._context, self._store, self._ledger, self._clock = context, store, ledger, context.clock
         self._due = 0.0
         self._is_published = False
-        #: time, chunks and entries of the last seconds
+        #: samples of the last seconds: time, chunks and entries
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=_RATE_SAMPLES)
 
     def record(self) -> None:
@@ -66,7 +66,7 @@ class LiveViews:
             self._store.publish(self._context.program.step, self._view())
 
     def end(self) -> None:
-        """Delete the view: the record of the step now says everything."""
+        """Delete the view, because the record of the step is complete."""
         if self._is_published:
             self._store.publish(self._context.program.step, None)
 
@@ -97,7 +97,7 @@ class LiveViews:
 
 
 def _worker_name(node_id: str, worker_id: str) -> str:
-    """Return the name of a worker for people; ids of workers usually begin with their node."""
+    """Return a readable name of a worker; its id usually begins with the id of its node."""
     return worker_id if worker_id.startswith(node_id) else f"{node_id}/{worker_id}"
 
 
@@ -108,7 +108,7 @@ def _folded(ledger: Ledger) -> Iterator[tuple[int, int]]:
 
 
 def _disjoint(spans: Iterable[LiveSpan]) -> Iterator[LiveSpan]:
-    """Yield spans by chunk id, with each chunk in one span: copies of a straggling call have the same chunks."""
+    """Yield disjoint spans by chunk id: speculative copies of a call contain the same chunks."""
     at = 0
     for span in sorted(spans, key=lambda span: (span.first, -span.stop)):
         if span.stop > at:

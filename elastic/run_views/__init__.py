@@ -1,1 +1,1 @@
-"""Views of stored runs: what pages show of a run, read from its folder while a master may be at work on it."""
+"""Views of stored runs for pages, read from the run folder while a master may be writing to it."""

@@ -1,4 +1,4 @@
-"""Cells of a grid of chunks: one byte for each chunk, or for several of them."""
+"""Cells of a grid of chunks: one byte for each chunk, or for several chunks."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -14,28 +14,28 @@ from elastic.core.receipts.stage import Stage
 from elastic.persistence.run_store.inspection import PackedRow, RunReader
 from elastic.persistence.run_store.receipt_codec import failed_of, unpack_row
 
-#: Number of cells above which a cell stands for several chunks.
+#: Maximum number of cells; with more chunks, a cell represents several.
 MAX_CELLS = 120_000
-#: Number of chunks of one grid; the pages of a longer step show parts of it.
+#: Maximum number of chunks of a grid; the page of a longer step shows a part of it.
 MAX_CHUNKS = 4_000_000
-#: Number of workers, and of grades of time and size, that have a colour of their own.
+#: Number of distinct colours for workers, and for grades of time and size.
 MAX_GRADES = 16
 
 
 class CellState(IntEnum):
-    """State of a chunk as a byte. The first six follow its way, the others take its place."""
+    """State of a chunk as a byte. Values 1 to 6 are its stages in order; larger values override them."""
 
-    UNKNOWN = 0  #: not cut yet, or nothing is known of it
+    UNKNOWN = 0  #: not cut yet, or unknown
     CUT = 1
     SENT = 2
     RECEIVED = 3
     PROCESSED = 4
     RETURNED = 5
     AGGREGATED = 6
-    BAD = 7  #: in the result, but for entries that failed
+    BAD = 7  #: in the result, except failed entries
     RESENT = 8  #: lost, and sent again
     REDRIVEN = 9  #: in the result; its dead letters were redriven
-    DAMAGED = 10  #: its row of receipts is damaged
+    DAMAGED = 10  #: its receipt row is damaged
 
 
 _STAGE_STATES = {
@@ -47,7 +47,7 @@ _STAGE_STATES = {
     Stage.AGGREGATED.value: CellState.AGGREGATED,
 }
 
-#: From the best to the worst: a cell of several chunks shows the worst of them.
+#: From the best to the worst: a cell of several chunks shows the worst state.
 _FROM_BEST = bytes((6, 9, 5, 4, 3, 2, 1, 0, 8, 7, 10))
 _RANKS = bytes(_FROM_BEST.find(bytes([state])) % 256 for state in range(256))
 _STATES = bytes([*_FROM_BEST, *bytes(256 - len(_FROM_BEST))])
@@ -62,19 +62,19 @@ class ChunkCells:
 
     first: int
     stop: int
-    #: chunks of the whole step, as far as they are known
+    #: number of known chunks of the whole step
     total: int
-    #: chunks of a cell
+    #: number of chunks per cell
     per_cell: int
     by: str
     cells: bytes
-    #: names of the values from 1 of another colouring than by state
+    #: names of the values from 1 on, if the colouring is not by state
     legend: tuple[str, ...] = ()
-    #: spans of chunks whose rows are damaged
+    #: spans of chunks with damaged receipt rows
     damaged: tuple[tuple[int, int], ...] = ()
 
     def counts(self) -> dict[int, int]:
-        """Return the number of cells of each value that occurs."""
+        """Return the number of cells of each occurring value."""
         return {value: count for value in range(256) if (count := self.cells.count(value))}
 
 
@@ -92,16 +92,16 @@ def cells_of(
     Args:
         reader: Reader of the run.
         record: Record of the step.
-        live: View of the master at work, if there is one.
+        live: Live view of the master, if there is one.
         by: One of `COLOURINGS`.
-        span: First chunk, and one past the last chunk; None for all that follow, but at most `MAX_CHUNKS`.
+        span: First chunk, and one past the last chunk; None for all following chunks, at most `MAX_CHUNKS`.
         max_cells: Maximum number of cells.
 
     Raises:
-        UsageError: There is no such colouring, or there are no such chunks.
+        UsageError: The colouring is unknown, or the step has no such chunks.
     """
     if by not in COLOURINGS:
-        raise UsageError(f"chunks cannot be coloured by {by!r}; choose one of {', '.join(COLOURINGS)}.")
+        raise UsageError(f"unknown colouring {by!r}; choose one of {', '.join(COLOURINGS)}.")
     total, (first, stop) = chunks_of(record, live), span
     if not 0 <= first <= total or (stop is not None and stop < first) or max_cells < 1:
         raise UsageError(f"there are no chunks from {first} to {stop}; the step has {total:,}, counted from 0.")
@@ -122,7 +122,7 @@ def cells_of(
 
 
 def chunks_of(record: StepRecord, live: LiveView | None) -> int:
-    """Return the number of chunks of a step: those that are expected, or as many as are known."""
+    """Return the total number of chunks of a step, or the number of known chunks."""
     folded = ChunkIdSet.of(record.low, record.bitmap)
     known = [folded.low, *(stop for _, stop in folded.above), *map(_counter, (record.counters.get("cut", 0),))]
     if live is not None:
@@ -227,7 +227,7 @@ class _Grid:
 
 
 def _grouped(values: bytearray, per_cell: int, *, by_state: bool) -> bytes:
-    """Return the largest value of each `per_cell` values; the worst one if they are states."""
+    """Return the largest value of each group of `per_cell` values; for states, the worst one."""
     if per_cell == 1:
         return bytes(values)
     ranks = values.translate(_RANKS) if by_state else values
@@ -236,7 +236,7 @@ def _grouped(values: bytearray, per_cell: int, *, by_state: bool) -> bytes:
 
 
 def spans_of(cells: ChunkCells, values: Iterable[int]) -> list[tuple[int, int, int]]:
-    """Return the spans of chunks `(first, stop, value)` with one of the values, for a table of them."""
+    """Return the spans of chunks `(first, stop, value)` with one of the values, for a table."""
     wanted = sorted(values)
     spans: list[tuple[int, int, int]] = []
     for index, value in enumerate(cells.cells):

@@ -1,4 +1,4 @@
-"""View of one chunk: its six receipts, or its last known place."""
+"""View of one chunk: its six receipts, or its last known position."""
 
 import datetime as dt
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from elastic.core.receipts.stage import STAGES
 from elastic.persistence.run_store.inspection import KeptLetter, RunReader
 from elastic.run_history import nodes_of_masters
 
-#: Number of dead letters of a chunk that its page shows.
+#: Maximum number of dead letters on the page of a chunk.
 MAX_LETTERS = 50
 _MAX_LETTER_BYTES = 1 << 20
 
@@ -25,10 +25,10 @@ class StationView:
     """One of the six stations of a chunk."""
 
     stage: str
-    #: True if the chunk is known to have passed the station
+    #: True if the chunk has passed the station
     is_reached: bool
     node: str = ""
-    #: None before a worker counted them
+    #: number of entries; None before a worker has counted them
     entries: int | None = None
     #: token of the receipt; empty without one
     receipt: str = ""
@@ -36,33 +36,33 @@ class StationView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkView:
-    """What is known of one chunk."""
+    """Receipts, position and dead letters of one chunk."""
 
     chunk_id: int
-    #: when it was cut; None if it has no receipts
+    #: time at which it was cut; None without receipts
     cut_at: dt.datetime | None = None
     attempt: int | None = None
     entries: int | None = None
     failed: int = 0
     worker: str = ""
     node: str = ""
-    #: number of chunks that travelled in the same batch, and the first of them
+    #: number of chunks in the same batch, and the first of them
     batch: int = 0
     batch_first: int = 0
     stations: tuple[StationView, ...] = ()
-    #: True if the receipts follow from the key of the run, False if they do not, None without receipts
+    #: whether the key of the run verifies the receipts; None without receipts
     is_verified: bool | None = None
     #: True if the chunk is in the result, according to the record of the step
     is_aggregated: bool = False
-    #: why the chunk was lost; empty if it was not
+    #: why the chunk was lost; empty if it was not lost
     lost: str = ""
-    #: defect of its stored data, one sentence
+    #: damage of its stored data, one sentence
     damage: str = ""
     letters: tuple[KeptLetter, ...] = ()
 
 
 def chunk_view(reader: RunReader, record: StepRecord, live: LiveView | None, chunk_id: int) -> ChunkView:
-    """Return the view of a chunk; the caller has checked that the step has it."""
+    """Return the view of a chunk, which must be a chunk of the step."""
     letters = tuple(
         reader.kept_letters(
             record.step,
@@ -82,7 +82,11 @@ def chunk_view(reader: RunReader, record: StepRecord, live: LiveView | None, chu
         )
     if row is None:
         where = _in_flight(reader, record, live, chunk_id)
-        damage = "the step says that the chunk is in the result, and its receipts are missing" if is_aggregated else ""
+        damage = (
+            "the record of the step counts the chunk as part of the result, but its receipts are missing"
+            if is_aggregated
+            else ""
+        )
         return ChunkView(
             chunk_id=chunk_id,
             attempt=None if where is None else where.attempt,
@@ -131,7 +135,7 @@ def chunk_view(reader: RunReader, record: StepRecord, live: LiveView | None, chu
 
 
 def _in_flight(reader: RunReader, record: StepRecord, live: LiveView | None, chunk_id: int) -> ChunkLocation | None:
-    """Return the last place of a chunk that the live view or the last note of the master has."""
+    """Return the last position of a chunk in the live view or in the last note of the master."""
     for span in live.spans if live else ():
         if span.first <= chunk_id < span.stop:
             worker = None if span.worker is None or live is None else live.workers[span.worker]

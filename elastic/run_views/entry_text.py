@@ -1,4 +1,4 @@
-"""Entries of dead letters as text and as hexadecimal digits, bounded, whatever they contain."""
+"""Entries of dead letters as text and as hexadecimal digits, bounded for any content."""
 
 from dataclasses import dataclass
 from reprlib import Repr
@@ -10,10 +10,10 @@ from elastic.core.model.bad_record import RawRecord
 from elastic.core.model.failure import DeadLetter
 from elastic.core.text import lines, writable
 
-#: Characters of an entry, and bytes of its dump, that are shown.
+#: Maximum number of characters of an entry, and of bytes of its dump.
 MAX_TEXT, MAX_HEX = 64 << 10, 4 << 10
 
-#: Bytes of an entry that is decoded. Small containers take some sixty times the memory of their encoding.
+#: Maximum size of a decoded entry (bytes). Small containers take about 60 times the memory of their encoding.
 MAX_DECODED = 1 << 20
 _HEX_WIDTH = 16
 _ELEMENTS = 200
@@ -22,32 +22,32 @@ _DEPTH = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryText:
-    """An entry for people."""
+    """Readable form of an entry."""
 
-    #: what it is: `str, 6 characters`
+    #: type and size, such as `str, 6 characters`
     kind: str
     text: str
-    #: its bytes as a dump; those of the encoding if it is not bytes or a string
+    #: dump of its bytes, or of its encoding if it is neither bytes nor a string
     hex: str
-    #: True if not all of it is shown
+    #: True if the entry is longer than the shown part
     is_cut: bool
-    #: True if `hex` dumps the stored encoding, and not the entry itself
+    #: True if `hex` is a dump of the stored encoding instead of the entry
     is_encoded: bool = False
     note: str = ""
 
 
 def entry_text(letter: DeadLetter) -> EntryText:
-    """Return the entry of a dead letter as text; one that cannot be decoded as its stored bytes."""
+    """Return the entry of a dead letter as text, or its stored bytes if it cannot be decoded."""
     if len(letter.entry) > MAX_DECODED:
-        return _stored_bytes(letter, "The entry is too large to be decoded here; these are its first stored bytes.")
+        return _stored_bytes(letter, "The entry is too large to be decoded here. These are the first stored bytes.")
     try:
         value = unpack(letter.entry)
     except (EncodingError, ValueError, TypeError, RecursionError) as error:
-        return _stored_bytes(letter, f"The entry cannot be decoded here ({error}); these are its stored bytes.")
-    note = "" if letter.exact else "Only a description of the entry was stored, because it is not plain data."
+        return _stored_bytes(letter, f"The entry cannot be decoded here ({error}). These are the stored bytes.")
+    note = "" if letter.exact else "The entry is not plain data, so only a description is stored."
     if isinstance(value, RawRecord):
         data = value.data
-        note = note or "The reader could not parse this record; these are its bytes."
+        note = note or "The reader could not parse this record. These are its bytes."
         return _bytes_text("record", data, note)
     if isinstance(value, bytes):
         return _bytes_text("bytes", value, note)
@@ -79,7 +79,7 @@ def entry_line(letter: DeadLetter, longest: int = 80) -> str:
 
 
 def dump(data: bytes) -> str:
-    """Return the first bytes as lines of an offset, hexadecimal digits, and the printable characters among them."""
+    """Return the first bytes as lines of offset, hexadecimal digits and printable characters."""
     shown = []
     for at in range(0, min(len(data), MAX_HEX), _HEX_WIDTH):
         part = data[at : min(at + _HEX_WIDTH, MAX_HEX)]
@@ -120,7 +120,7 @@ def _kind(value: Any) -> str:
 
 
 def _represented(value: Any) -> str:
-    """Return a bounded `repr`: few elements of a large container, few levels of a deep one."""
+    """Return a bounded `repr`: a few elements of a large container, and a few levels of a deep one."""
     shortened = Repr()
     shortened.maxlevel = _DEPTH
     for limit in ("maxlist", "maxtuple", "maxdict", "maxset", "maxfrozenset", "maxdeque", "maxarray"):
@@ -129,4 +129,4 @@ def _represented(value: Any) -> str:
     try:
         return shortened.repr(value)
     except (ValueError, RecursionError, OverflowError) as error:
-        return f"(its text cannot be made: {error})"
+        return f"(repr failed: {error})"

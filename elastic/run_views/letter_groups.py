@@ -13,24 +13,24 @@ from elastic.core.text import one_line
 from elastic.persistence.home import RUN_FILE
 from elastic.persistence.run_store.inspection import KeptLetter, RunReader
 
-#: Number of letters that are grouped.
+#: Maximum number of dead letters that are grouped.
 MAX_GROUPED = 20_000
-#: Number of groups that are kept apart; the rest is one group.
+#: Maximum number of separate groups; all further dead letters form one group.
 MAX_GROUPS = 100
-#: Size above which a letter is not read to be grouped (bytes).
+#: Maximum size of a dead letter that is read for grouping (bytes).
 MAX_LETTER_BYTES = 256 << 10
-#: Letters per SELECT.
+#: Dead letters per SELECT.
 _PAGE_ROWS = 200
-#: Characters at the end of a traceback in which the last frame is looked for.
+#: Number of characters at the end of a traceback that are searched for the last frame.
 _TAIL = 20_000
 _FRAME = re.compile(r'File "([^"\n]*)", line (\d+)(?:, in ([^\n]*))?')
 _FRAME_START = re.compile(r'^ *File "([^"\n]*)", line \d+', re.MULTILINE)
-#: Files of Elastic, which calls the functions of the user.
+#: Files of Elastic in a traceback.
 _OURS = re.compile(r"/elastic/(stages|aggregators|engine|core|flow|persistence)/")
-#: Error types of the groups without a readable letter.
+#: Names of the groups without a readable dead letter.
 DAMAGED, LARGE = "damaged dead letters", "large dead letters"
 _MAX_NAME = 120
-#: Steps whose groups a cache keeps, and the bytes of the letters that the groups of a step show.
+#: Maximum number of steps in a cache, and bytes of the dead letters of a step in it.
 _MAX_KEPT, _MAX_KEPT_BYTES = 8, 4 << 20
 
 
@@ -44,7 +44,7 @@ class SourceLine:
 
     @property
     def name(self) -> str:
-        """Name of the file without its folder."""
+        """File name without the folder."""
         return self.path.rpartition("/")[2]
 
     def __str__(self) -> str:
@@ -53,11 +53,11 @@ class SourceLine:
 
 @dataclass(slots=True, kw_only=True)
 class LetterGroup:
-    """Dead letters with the same class of error from the same line."""
+    """Dead letters with the same error class from the same line."""
 
     key: str
     error_type: str
-    #: where they were raised; empty if unknown
+    #: line that raised the error; empty if unknown
     place: str
     count: int = 0
     redriven: int = 0
@@ -69,7 +69,7 @@ class LetterGroups:
     """Groups of the dead letters of a step, the largest first."""
 
     groups: list[LetterGroup] = field(default_factory=list)
-    #: letters that were read, of `total`
+    #: number of dead letters that were read, of `total`
     read: int = 0
     total: int = 0
 
@@ -79,7 +79,7 @@ class LetterGroups:
 
 
 def line_of(traceback: str) -> SourceLine | None:
-    """Return the innermost line of a traceback that names one."""
+    """Return the innermost line of code in a traceback, or None."""
     tail = traceback[-_TAIL:]
     at = tail.rfind('File "')
     found = _FRAME.match(tail, at) if at >= 0 else None
@@ -89,7 +89,7 @@ def line_of(traceback: str) -> SourceLine | None:
 
 
 def own_traceback(traceback: str) -> str:
-    """Return the frames of the user's code that are innermost in a traceback, and the error; without them all of it."""
+    """Return the innermost frames of user code in a traceback, and the error; without such frames, all of it."""
     tail = traceback[-_TAIL:].rstrip()
     frames = list(_FRAME_START.finditer(tail))
     if not frames:
@@ -105,7 +105,7 @@ def _between(text: str, frames: list[re.Match[str]], number: int) -> str:
 
 
 def group_of(kept: KeptLetter) -> tuple[str, str]:
-    """Return the class of the error of a letter, and the place that raised it."""
+    """Return the error class of a dead letter, and the line that raised it."""
     if kept.letter is None:
         return (DAMAGED, "") if kept.is_damaged else (LARGE, "")
     failure = kept.letter.failure
@@ -113,7 +113,7 @@ def group_of(kept: KeptLetter) -> tuple[str, str]:
 
 
 def key_of(group: tuple[str, str]) -> str:
-    """Return a short name of a group for addresses."""
+    """Return a short key of a group for URLs."""
     return blake2b("\n".join(group).encode(errors="surrogatepass"), digest_size=6).hexdigest()
 
 
@@ -129,7 +129,7 @@ def letters_of(
 
 
 def place_of(kept: KeptLetter) -> tuple[int, int]:
-    """Return chunk id and index of a letter; the index of a whole chunk is -1."""
+    """Return chunk id and index of a dead letter; the index of a whole chunk is -1."""
     return kept.chunk_id, -1 if kept.index is None else kept.index
 
 
@@ -156,9 +156,9 @@ def letter_groups(reader: RunReader, step: int, total: int) -> LetterGroups:
 def letters_in_group(
     reader: RunReader, step: int, group: str | None, *, after: tuple[int, int], limit: int, redriven: bool = False
 ) -> tuple[list[KeptLetter], tuple[int, int] | None]:
-    """Return a page of letters, of one group or of all, and the place after which the next page begins.
+    """Return a page of dead letters of one group, or of all, and the position after which the next page starts.
 
-    At most `MAX_GROUPED` letters are read, so that a page of a rare group may be short and still have a next one.
+    It reads at most `MAX_GROUPED` dead letters, so a page of a rare group may be short although there is a next page.
     """
     page: list[KeptLetter] = []
     last = after
@@ -172,7 +172,7 @@ def letters_in_group(
 
 
 class LetterGroupCache:
-    """Cache of the groups of few steps, for as long as the file of a run does not change."""
+    """Cache of the groups of a few steps. An entry is valid until the file of the run changes."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -21,7 +21,7 @@ _DAMAGE = (ElasticError, LookupError, TypeError, ValueError, OverflowError)
 
 
 class RunNotHereError(ElasticError, LookupError):
-    """The folder of a run is not here."""
+    """The folder of a run is not on this machine."""
 
 
 class RunDamagedError(ElasticError):
@@ -43,8 +43,8 @@ class NoSuchStepError(ElasticError, LookupError):
 
     def __str__(self) -> str:
         if not self.known:
-            return f"run {self.run_id} has no step {self.step}; it ended before its first step began."
-        return f"run {self.run_id} has no step {self.step}; it has {len(self.known)}, counted from 0."
+            return f"run {self.run_id} has no step {self.step}; it ended before its first step started."
+        return f"run {self.run_id} has no step {self.step}; it has {len(self.known)} steps, counted from 0."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class OpenStep:
     record: StepRecord
     steps: tuple[int, ...]
     now: float
-    #: sentences about damaged parts that the page shows
+    #: sentences about damaged parts, for the page
     damages: list[str] = field(default_factory=list)
     sign: LiveSign = field(default_factory=LiveSign)
 
@@ -74,7 +74,7 @@ def run_folder(home: Home, run_id: str) -> Path:
     """Return the folder of a run.
 
     Raises:
-        RunNotHereError: There is no such folder here.
+        RunNotHereError: The folder is not on this machine.
     """
     try:
         folder = home.run_folder(run_id)

@@ -12,14 +12,14 @@ from elastic.persistence.home import RUN_FILE, Home
 from elastic.persistence.stored_run import BUSY, NOT_BEGUN, UNREADABLE, StoredRun, stored_run
 from elastic.run_views.open_step import PAGE_BUSY_SECONDS
 
-#: Runs that one page reads at most while it looks for those that match.
+#: Maximum number of runs that a page reads while it searches for matches.
 MAX_READ = 400
 _MAX_KEPT = 4_000
 _MAX_NEAR = 5
 #: Length of the date in a run id.
 _DAY_CHARACTERS = 8
 
-#: Groups of states that people choose from.
+#: Groups of states for the filter.
 STATES: dict[str, tuple[str, ...]] = {
     "running": (StepState.IN_PROGRESS, StepState.QUEUED, NOT_BEGUN, BUSY),
     "complete": (StepState.COMPLETE, StepState.COMPLETE_WITH_RETRIES),
@@ -30,9 +30,9 @@ STATES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """Which runs a page shows."""
+    """Filter of runs."""
 
-    #: part of the id or the name
+    #: substring of the id or the name
     text: str = ""
     #: a key of `STATES`; empty for all
     state: str = ""
@@ -44,7 +44,7 @@ class RunFilter:
         return self == RunFilter()
 
     def accepts(self, run: StoredRun) -> bool:
-        """Return whether a run passes."""
+        """Return whether a run matches."""
         text = self.text.strip().lower()
         if text and text not in run.run_id and text not in run.name.lower():
             return False
@@ -58,11 +58,11 @@ class RunPage:
     """Page of a list of runs."""
 
     runs: tuple[StoredRun, ...]
-    #: id after which the next page begins; None on the last page
+    #: id after which the next page starts; None on the last page
     after: str | None
     #: number of all runs
     total: int
-    #: runs that were read for this page
+    #: number of runs that were read for this page
     read: int
 
 
@@ -102,12 +102,12 @@ class RunList:
         return RunPage(runs=tuple(found), after=None, total=len(run_ids), read=read)
 
     def summary(self, run_id: str) -> StoredRun | None:
-        """Return the summary of a run, or None if its folder is not here."""
+        """Return the summary of a run, or None if its folder is not on this machine."""
         path = self._home.run_folder(run_id) / RUN_FILE
         return self._summary(run_id) if path.is_file() else None
 
     def near(self, run_id: str) -> list[str]:
-        """Return runs whose ids resemble an unknown one: with the same beginning, or of the same day."""
+        """Return runs whose ids are similar to an unknown one: with a common beginning, or of the same day."""
         try:
             run_ids = self._home.runs()
         except StoreError:
@@ -115,7 +115,7 @@ class RunList:
         if len(run_id) < _DAY_CHARACTERS:
             return [known for known in run_ids if run_id and known.startswith(run_id)][:_MAX_NEAR]
         same_day = [known for known in run_ids if known.startswith(run_id[:_DAY_CHARACTERS])]
-        # The longer the common beginning, the closer the start of the runs.
+        # Ids begin with the start time, so a longer common beginning means closer starts.
         return sorted(same_day, key=lambda known: -_common(known, run_id))[:_MAX_NEAR]
 
     def _summary(self, run_id: str) -> StoredRun:
@@ -132,7 +132,9 @@ class RunList:
             run = stored_run(self._home, run_id, busy_seconds=self._busy_seconds)
         except (OSError, OverflowError) as error:
             run = StoredRun(run_id=run_id, state=UNREADABLE, bytes=found.st_size, error=f"it cannot be read ({error})")
-        if run.is_complete:  # the other ones change without their file: a journal is rolled back, a folder grows
+        if (
+            run.is_complete
+        ):  # Do not cache unfinished runs: they change without their file, by a rollback or a growing folder.
             with self._lock:
                 self._kept[run_id] = (stamp, replace(run))
                 while len(self._kept) > _MAX_KEPT:

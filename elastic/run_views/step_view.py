@@ -15,15 +15,15 @@ from elastic.persistence.run_store.inspection import RunReader, WorkerShare
 from elastic.persistence.run_store.live_file import read_live
 from elastic.run_views.chunk_cells import chunks_of
 
-#: Seconds after which a live view is no sign of a master at work.
+#: Maximum age of a live view that shows that the master is alive (seconds).
 STALE_SECONDS = 10.0
-#: Number of workers and losses that a page lists.
+#: Maximum number of workers and of losses on a page.
 MAX_WORKERS, MAX_LOSSES = 50, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSign:
-    """What the live file of a run says, and how old it is."""
+    """Live view of a step, and its age."""
 
     view: LiveView | None = None
     #: seconds; None without a view
@@ -43,20 +43,20 @@ class StepView:
     record: StepRecord
     sign: LiveSign
     is_running: bool
-    #: chunks in the result, and all of them as far as they are known
+    #: chunks in the result, and all known chunks
     aggregated: int
     total: int
-    #: True if more chunks may be cut from the source
+    #: True if the source may have further chunks
     is_growing: bool
     entries: int
-    #: entries that failed and are not in the result, and dead letters among them that are not redriven
+    #: failed entries outside the result, and the dead letters among them that are not redriven
     failed: int
     letters: int
     redriven: int
     #: chunks that were sent again
     resent: int
     resumes: int
-    #: number of chunks that reached each stage, in their order
+    #: number of chunks that reached each stage, in the order of the stages
     stations: tuple[tuple[str, int], ...]
     workers: tuple[WorkerShare, ...]
     more_workers: int
@@ -65,10 +65,10 @@ class StepView:
     ended_at: dt.datetime | None
     #: seconds from the start to the end, or to the present
     seconds: float
-    #: mean rates: of the last seconds while it runs, else of the whole step
+    #: mean rates: over the last seconds of a running step, else over the whole step
     chunks_per_second: float
     entries_per_second: float
-    #: seconds that the missing chunks will take at this rate; None if unknown
+    #: estimated remaining seconds at this rate; None if unknown
     seconds_left: float | None
 
     @property
@@ -87,7 +87,7 @@ class StepView:
 
 
 def live_sign(reader: RunReader, record: StepRecord, now: float) -> LiveSign:
-    """Return what the live file says of a step; nothing for one that has ended."""
+    """Return the live view of a step with its age; empty for a step that has ended."""
     if record.state != StepState.IN_PROGRESS:
         return LiveSign()
     try:
@@ -142,7 +142,7 @@ def step_view(reader: RunReader, record: StepRecord, sign: LiveSign, now: float)
 
 
 def instant(seconds: float) -> dt.datetime | None:
-    """Return an instant in UTC, or None if no calendar has it."""
+    """Return an instant in UTC, or None if it is out of range."""
     try:
         return dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (ValueError, OverflowError, OSError, TypeError):

@@ -1,4 +1,4 @@
-"""Location of the log of a task instance, which processes without the DAG file compute too."""
+"""Location of the log of a task instance. Computing it does not need the DAG file."""
 
 import datetime as dt
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Process of an action on a run: `python -m elastic.service.action_process LOCK HOME RUN ACTION`.
 
-The command runs user code, which may print secrets; its log shows them masked, as logs of attempts do.
+The command runs user code, which may print secrets. The log masks them, as logs of attempts do.
 """
 
 import sys

@@ -26,7 +26,7 @@ def run_verdicts(database: Database, run: DagRun, heartbeat: float) -> list[Verd
 
 
 def start_advice(database: Database, run: DagRun, heartbeat: float) -> str:
-    """Return who runs a queued run, or how to run it if no master is alive.
+    """Return a phrase that says who runs a queued run, or how to run it if no master is alive.
 
     Args:
         database: The database.

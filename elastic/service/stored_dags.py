@@ -64,7 +64,7 @@ class StoredDags:
 
 
 def stored_dag(dag: SerializedDag) -> StoredDag:
-    """Return what a master knows of a DAG from its stored structure."""
+    """Return the data of a DAG for a master, from the stored structure."""
     fields = dag.fields
     start, end = (instant_of(fields[name]) if fields[name] else None for name in ("start_date", "end_date"))
     obstacle = ""

@@ -1,1 +1,1 @@
-"""Web server: pages and an API that show and steer the service. It never loads user code."""
+"""Web server: pages and an API that show and control the service. It never loads user code."""

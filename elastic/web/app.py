@@ -1,4 +1,4 @@
-"""Web app: pages and API behind one shield. It is a plain ASGI app; `elastic.web.server` runs it."""
+"""Web app: pages and API behind one security middleware. `elastic.web.server` runs this ASGI app."""
 
 import datetime as dt
 
@@ -47,7 +47,7 @@ from elastic.web.security.logins import Logins
 from elastic.web.security.middleware import Shield
 from elastic.web.security.passwords import absent_hash
 
-#: Bytes from which an answer is compressed; the list of 50 DAGs shrinks to a tenth.
+#: Minimum size of a compressed response (bytes). Compression shrinks the list of 50 DAGs to a tenth.
 _MIN_COMPRESSED = 4096
 
 #: Routers of the pages.
@@ -113,12 +113,12 @@ def create_app(context: WebContext) -> FastAPI:
     add_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=_MIN_COMPRESSED, compresslevel=5)
     app.add_middleware(Shield, refuse=refused, unexpected=unexpected)
-    absent_hash()  # the first login must not take longer than others
+    absent_hash()  # Hash now: the first login must not take longer than others.
     return app
 
 
 def check_routes(app: FastAPI) -> None:
-    """Check that each route names what it requires.
+    """Check that each route names the right that it requires.
 
     Raises:
         TypeError: A route does not.

@@ -1,4 +1,4 @@
-"""Banners: what is wrong with the service, on top of every page."""
+"""Banners at the top of every page: problems of the service."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -9,40 +9,40 @@ from elastic.db.page_queries.service_state import service_state
 from elastic.web.context import WebContext
 from elastic.web.secrets import masked_text
 
-#: Page with the files that could not be loaded.
+#: URL of the page that lists files that could not be loaded.
 _ERRORS = "/browse/import-errors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Banner:
-    """Sentence on top of every page."""
+    """Sentence at the top of every page."""
 
     #: `bad` or `warn`
     kind: str
-    #: the sentence, with its first words apart, which are shown in bold
+    #: first words, shown in bold, and the rest of the sentence
     head: str
     text: str
-    #: when it began; the head ends before it
+    #: start of the problem, shown after the head
     since: dt.datetime | None = None
-    #: link to more, with its text; empty for none
+    #: URL and text of a link; empty for none
     url: str = ""
     link: str = ""
 
 
 def banners_of(context: WebContext, addresses: Collection[str]) -> list[Banner]:
-    """Return the banners of this moment, the worst first; `addresses` are those of the pages that exist."""
+    """Return the current banners, the worst first; `addresses` are the URLs of the pages that exist."""
     try:
         found = service_state(context.database, context.deployment.heartbeat)
     except ElasticError as error:
-        return [Banner(kind="bad", head="The database is away.", text=str(error))]
+        return [Banner(kind="bad", head="The database is unavailable.", text=str(error))]
     banners = []
     if not found.has_living_master:
         banners.append(
             Banner(
                 kind="bad",
-                head="No master is alive since" if found.last_master_at else "No master is alive yet.",
+                head="No master is alive since" if found.last_master_at else "No master has started yet.",
                 since=found.last_master_at,
-                text="Runs are queued but do not start. Start a master with elastic master, or elastic standalone.",
+                text="Queued runs do not start. Start a master with elastic master, or elastic standalone.",
             )
         )
     if found.broken_files:

@@ -1,4 +1,4 @@
-"""Feed of changes for open pages: hints at what changed, never data.
+"""Feed of changes for open pages: it names the topics that changed, and carries no data.
 
 One thread at a time polls the database for all pages, and only while a page is open.
 """
@@ -15,16 +15,16 @@ from elastic.db.database import Database
 from elastic.db.errors import DatabaseError
 from elastic.db.page_queries.changes import LoggedChanges, LogPosition, changes_after, end_of_log
 
-#: Seconds between polls, between signs of life, and until a browser must connect again, which checks its session.
+#: Seconds between polls, between heartbeats, and until a browser must reconnect, which checks its session again.
 _POLL_SECONDS, _PING_SECONDS, _LIFE_SECONDS = 1.0, 15.0, 600.0
 
 #: Files that change while a flow runs.
 _RUN_FILES = ("run.sqlite", "run.sqlite-wal", "run.sqlite-journal", "live")
 
-#: Streams of one server; each needs a connection of the browser.
+#: Maximum number of streams of a server; each occupies a connection of a browser.
 MAX_STREAMS = 500
 
-#: Topics of one stream: dags, dag:ID, run:DAG/RUN, flow:RUN, admin.
+#: Maximum number of topics of a stream: dags, dag:ID, run:DAG/RUN, flow:RUN, admin.
 MAX_TOPICS = 20
 _TOPIC = re.compile(r"(dags|admin|dag:[\w.-]{1,250}|run:[\w.-]{1,250}/[\w.-]{1,250}|flow:[\w-]{1,100})", re.ASCII)
 
@@ -79,7 +79,7 @@ class ChangeFeed:
 
     Args:
         poller: Returns a new reader of changes.
-        is_stopping: Returns whether the server stops, which ends all streams.
+        is_stopping: Returns whether the server is stopping, which ends all streams.
     """
 
     def __init__(self, poller: Callable[[], ChangePoller], is_stopping: Callable[[], bool]) -> None:
@@ -90,13 +90,13 @@ class ChangeFeed:
 
     @property
     def is_full(self) -> bool:
-        """Whether no stream more is accepted."""
+        """Whether further streams are refused."""
         return len(self._streams) >= MAX_STREAMS
 
     async def hints(self, topics: Collection[str]) -> AsyncIterator[str]:
-        """Yield the events of a stream in the format of server-sent events, until its life is over.
+        """Yield the events of a stream in the format of server-sent events until its maximum lifetime.
 
-        Every change after the first event is hinted at.
+        Every change after the first event is reported.
         """
         stream = _Stream(frozenset(topics))
         self._streams.add(stream)
@@ -110,7 +110,7 @@ class ChangeFeed:
             self._streams.discard(stream)
 
     async def _begin(self) -> None:
-        """Start to poll, unless another stream did."""
+        """Start polling unless another stream has started it."""
         async with self._lock:
             if self._polling is None or self._polling.done():
                 poller = self._make_poller()
@@ -119,7 +119,7 @@ class ChangeFeed:
                 self._polling = asyncio.create_task(self._poll(poller))
 
     async def _poll(self, poller: ChangePoller) -> None:
-        """Poll while a page is open."""
+        """Poll as long as a page is open."""
         while self._streams and not self._is_stopping():
             await asyncio.sleep(_POLL_SECONDS)
             changed: frozenset[str] = frozenset()
@@ -143,14 +143,14 @@ class _Stream:
         self._changed: set[str] = set()
 
     def hint(self, changed: frozenset[str]) -> None:
-        """Note that topics changed."""
+        """Record that topics changed."""
         mine = self.topics & changed
         if mine:
             self._changed |= mine
             self.wake.set()
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield events and signs of life."""
+        """Yield events and heartbeats."""
         loop = asyncio.get_running_loop()
         ends_at, version = loop.time() + _LIFE_SECONDS, 0
         yield "retry: 2000\n\n"

@@ -1,4 +1,4 @@
-"""Context of the web server: what every page may use."""
+"""Context of the web server: database, clock, settings and hosts for all pages."""
 
 import datetime as dt
 import os
@@ -16,18 +16,18 @@ from elastic.db.open_database import hasty_database
 from elastic.persistence.home import Home
 from elastic.scheduler.deployment import Deployment
 
-#: Names of this machine that are always allowed in the Host header.
+#: Host names of this machine, always allowed in the Host header.
 LOOPBACK_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
 def utc_now() -> dt.datetime:
-    """Return the time."""
+    """Return the current time, aware."""
     return dt.datetime.now(dt.UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    """What every page may use."""
+    """Context of the web server."""
 
     database: Database
     settings: Settings
@@ -36,9 +36,9 @@ class WebContext:
     runs_folder: Path
     #: returns the time, aware
     clock: Callable[[], dt.datetime] = utc_now
-    #: names in the Host header that are answered, without ports, in lower case
+    #: allowed names in the Host header, in lower case without ports
     hosts: frozenset[str] = LOOPBACK_HOSTS
-    #: origins of pages besides the one of the request, such as that of a proxy
+    #: allowed origins besides that of the request, such as that of a proxy
     origins: frozenset[str] = field(default=frozenset())
     #: whether only users of this machine reach the pages, without a proxy that could serve others
     is_loopback: bool = True
@@ -47,7 +47,7 @@ class WebContext:
     def of(
         cls, settings: Settings | None = None, *, hosts: Collection[str] = (), is_loopback: bool = True
     ) -> "WebContext":
-        """Return the context that settings describe; by default, those of this process.
+        """Return the context for some settings, by default those of this process.
 
         Args:
             settings: The settings.
@@ -78,7 +78,7 @@ def origin_of(base_url: str) -> str:
     """Return the origin of `web.base_url`, or an empty string if it is not set.
 
     Raises:
-        UsageError: The setting is no URL of a web server.
+        UsageError: The setting is not the URL of a web server.
     """
     if not base_url:
         return ""
@@ -95,5 +95,5 @@ def context_of(request: Request) -> WebContext:
 
 
 def address_of(request: Request) -> str:
-    """Return the address from which a request came, or an empty string."""
+    """Return the client address of a request, or an empty string."""
     return request.client.host if request.client else ""

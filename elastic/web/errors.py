@@ -1,4 +1,4 @@
-"""Errors of requests: each becomes a page with one sentence, or a problem document (RFC 9457) below `/api`."""
+"""Errors of requests: each becomes a page, or below `/api` a problem document (RFC 9457)."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ from elastic.web.rendering import render
 
 _log = logging.getLogger(__name__)
 
-#: Names that a page about a missing thing offers.
+#: Maximum number of similar names on an error page.
 _MAX_NEAR = 5
-#: Characters of a given name that a page repeats.
+#: Maximum number of characters of a given name on an error page.
 _MAX_SHOWN = 120
 
 
@@ -29,9 +29,9 @@ class WebError(Exception):
     """Error of a request.
 
     Args:
-        sentence: What happened, to which thing.
+        sentence: What happened, and to which object.
         hint: What to do; may be empty.
-        near: Links to similar things: text and URL.
+        near: Links to similar objects: text and URL.
     """
 
     status = HTTPStatus.BAD_REQUEST
@@ -51,12 +51,12 @@ class BadRequest(WebError):  # noqa: N818 - the name of the status
 
 
 class NotFound(WebError):  # noqa: N818 - the name of the status
-    """There is no such thing.
+    """The object does not exist.
 
     Args:
-        thing: Kind of the thing, such as "DAG".
-        name: Its id, as given.
-        near: Known things, the similar ones of which are offered: ids, or pairs of id and URL.
+        thing: Kind of the object, such as "DAG".
+        name: The given id.
+        near: Known ids, or pairs of id and URL; the page offers the similar ones.
         hint: What to do.
         of: The thing that lacks it, such as "DAG 'etl'"; empty if it belongs to none.
         offered: Pairs of text and URL that are offered whatever the name is.
@@ -88,7 +88,7 @@ class Forbidden(WebError):  # noqa: N818 - the name of the status
 
 
 class NewPasswordNeeded(Forbidden):
-    """The user must set a password first."""
+    """The user must first set a password."""
 
 
 class Unauthorized(WebError):  # noqa: N818 - the name of the status
@@ -98,13 +98,13 @@ class Unauthorized(WebError):  # noqa: N818 - the name of the status
 
 
 class Conflict(WebError):  # noqa: N818 - the name of the status
-    """The thing is in a state in which this cannot be done."""
+    """The state of the object does not allow the request."""
 
     status = HTTPStatus.CONFLICT
 
 
 class TooManyRequests(WebError):  # noqa: N818 - the name of the status
-    """The server has enough of these."""
+    """The client sends too many requests of this kind."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
 
@@ -116,7 +116,7 @@ class UnsupportedBody(WebError):  # noqa: N818 - the name of the status
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer each kind of error of an app."""
+    """Register a handler for each kind of error."""
     app.add_exception_handler(WebError, _of_web_error)
     app.add_exception_handler(ElasticError, _of_elastic_error)
     app.add_exception_handler(RequestValidationError, _of_validation)
@@ -129,7 +129,7 @@ def is_api(request: Request) -> bool:
 
 
 def refused(request: Request, status: int, sentence: str, hint: str) -> Response:
-    """Return the page of a request that is refused before its user is known."""
+    """Return the page of a request that is refused before its user is identified."""
     request.state.identity = None
     return error_response(request, status, sentence, hint)
 
@@ -170,13 +170,13 @@ def error_response(
 
 
 def unexpected(request: Request, error: Exception) -> Response:
-    """Log an unforeseen error, and return its page, which reveals nothing of it."""
+    """Log an unexpected error, and return a page that does not reveal its message."""
     _log.error("request %s failed", request_id_of(request), exc_info=error)
     return error_response(
         request,
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "The page could not be made because of an error in Elastic.",
-        f"Its traceback is in the log of the web server under request {request_id_of(request)}.",
+        "Elastic could not create the page because of an internal error.",
+        f"The log of the web server has the traceback under request {request_id_of(request)}.",
     )
 
 
@@ -187,7 +187,7 @@ def sentence_of(error: Exception) -> str:
 
 
 def request_id_of(request: Request) -> str:
-    """Return the id under which the log has a request."""
+    """Return the id of a request in the log."""
     return str(getattr(request.state, "request_id", "-"))
 
 
@@ -224,17 +224,17 @@ def _of_elastic_error(request: Request, error: Exception) -> Response:
 
 
 def _away(request: Request, error: Exception, sentence: str) -> Response:
-    """Return the page of a database that cannot be used. Without a sentence it names neither host nor path."""
+    """Return the page for an unavailable database. Without a sentence, it names neither host nor path."""
     _log.error("request %s: %s", request_id_of(request), error)
-    # The page must not ask the same database for the user and for banners.
+    # The page must not query the same database for the user and the banners.
     request.state.identity = None
     if sentence:
         return error_response(request, HTTPStatus.SERVICE_UNAVAILABLE, sentence)
     return error_response(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The database cannot be used at present.",
-        f"Try again in a minute; the log of the web server has the reason under request {request_id_of(request)}.",
+        "The database is unavailable.",
+        f"Try again in a minute. The log of the web server has the reason under request {request_id_of(request)}.",
     )
 
 
@@ -251,9 +251,7 @@ def _of_http_exception(request: Request, error: Exception) -> Response:
     path = one_line(str(request.scope["path"])[:_MAX_SHOWN])
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return error_response(
-                request, 404, f"There is no page {path}.", "The list of DAGs is a good place to start."
-            )
+            return error_response(request, 404, f"There is no page {path}.", "Start from the list of DAGs.")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return error_response(request, 405, f"{path} does not answer {request.method} requests.")
+            return error_response(request, 405, f"{path} does not accept {request.method} requests.")
     return error_response(request, error.status_code, f"{one_line(str(error.detail))}.")

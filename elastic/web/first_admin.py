@@ -1,4 +1,4 @@
-"""First admin: made when there is no user, with a made-up password that is shown once."""
+"""First admin: created if there are no users, with a generated password that is shown once."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from elastic.web.security.passwords import hash_password, made_up_password
 
 FIRST_ADMIN = "admin"
 
-#: File of the password in the home folder, if there is no terminal to show it.
+#: Name of the file in the home folder that receives the password if there is no terminal.
 PASSWORD_FILE = "admin-password"  # noqa: S105 - the name of a file
 
 
@@ -24,7 +24,7 @@ def make_first_admin(database: Database) -> str | None:
     try:
         store.create(FIRST_ADMIN, Role.ADMIN, hash_password(password), is_initial=True)
     except RowExistsError:
-        return None  # another process was faster
+        return None  # another process has created it
     return password
 
 

@@ -1,4 +1,4 @@
-"""Messages that the next page shows once, in a cookie that only this server can write."""
+"""Flash messages, which the next page shows once, in a signed cookie."""
 
 import base64
 import hashlib
@@ -11,13 +11,13 @@ from elastic.core.text import writable
 from elastic.web.security.sessions import is_secure
 
 _COOKIE = "elastic_flash"
-#: Seconds after which a message that no page has shown is forgotten.
+#: Seconds after which an unshown message expires.
 _MAX_AGE = 60
 _MAX_CHARACTERS = 600
 
 
 def redirect(request: Request, url: str, message: str = "") -> RedirectResponse:
-    """Return the answer to a form: a redirect to a page, which shows a message once.
+    """Return the response to a form: a redirect to a page that shows a message once.
 
     Args:
         request: The request.
@@ -47,7 +47,7 @@ def local_url(url: str, otherwise: str = "/") -> str:
 
 
 def message_of(request: Request) -> str:
-    """Return the message that a page must show, or an empty string."""
+    """Return the message for the page to show, or an empty string."""
     session_id, cookie = _session_id(request), request.cookies.get(_COOKIE, "")
     text, _, signature = cookie.partition(".")
     if not session_id or not hmac.compare_digest(_signature(session_id, text).encode(), signature.encode()):
@@ -59,7 +59,7 @@ def message_of(request: Request) -> str:
 
 
 def forget_message(request: Request, response: Response) -> None:
-    """Let the browser forget a message that was shown."""
+    """Delete the cookie of a message that was shown."""
     if _COOKIE in request.cookies:
         response.delete_cookie(_COOKIE, path="/")
 

@@ -18,11 +18,11 @@ from elastic.core.text import lines as visible
 
 #: Maximum size of a piece (bytes).
 PIECE_BYTES = 64 * 1024
-#: Bytes of a line that are shown.
+#: Maximum number of bytes of a line that are shown.
 LINE_BYTES = 4 * 1024
-#: Bytes that a search for an error or a count of lines reads at most.
+#: Maximum number of bytes that a search for an error, or a count of lines, reads.
 SEARCH_BYTES = 16 * 1024 * 1024
-#: Bytes shown before the line at which a piece opens.
+#: Bytes that a piece shows before the requested line.
 _CONTEXT_BYTES = 4 * 1024
 
 _TERMINAL = re.compile(
@@ -39,7 +39,7 @@ _TRY = re.compile(rb"^(?:New run|Retry run \d+ out of \d+) starting @", re.MULTI
 
 
 class MissingLogError(ElasticError):
-    """The log file of a task instance does not exist, or is not a file that may be shown."""
+    """The log file of a task instance does not exist, or must not be shown."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, reason)
@@ -53,13 +53,13 @@ class MissingLogError(ElasticError):
 class ShownLine:
     """Line of a log."""
 
-    #: offset of its first byte, which names it in a link
+    #: offset of its first byte, which identifies it in a link
     offset: int
     #: without control sequences; cut after 4 KiB
     text: str
-    #: level in lower case; that of the line above for a continued message; empty if unknown
+    #: level in lower case; for a continued message, that of the line above; empty if unknown
     level: str
-    #: bytes that are not shown
+    #: number of bytes that are not shown
     cut: int = 0
     #: number of the line from 1; 0 if unknown
     number: int = 0
@@ -70,12 +70,12 @@ class LogPiece:
     """Consecutive lines of a log."""
 
     lines: tuple[ShownLine, ...]
-    #: offsets of the first byte, and after the last whole line, at which the next piece begins
+    #: offsets of the first byte, and of the next piece, which starts after the last whole line
     start: int
     end: int
     #: size of the file (bytes)
     size: int
-    #: line at the end of the file that has no end of line yet
+    #: last line of the file if it does not end with a newline yet
     partial: ShownLine | None = None
 
 
@@ -95,19 +95,19 @@ class LogFile:
         return self.piece(self._line_start(max(0, self.size - max_bytes)), max_bytes)
 
     def piece_before(self, end: int, max_bytes: int = PIECE_BYTES) -> LogPiece:
-        """Return the lines before an offset at which a line begins."""
+        """Return the lines before an offset at which a line starts."""
         end = min(end, self.size)
         start = self._line_start(max(0, end - max_bytes), limit=end)
         return self.piece(start, end - start)
 
     def piece(self, start: int, max_bytes: int = PIECE_BYTES) -> LogPiece:
-        """Return the lines from an offset on, at which a line begins. After the end of the file there are none."""
+        """Return the lines from an offset on, at which a line starts. There are none after the end of the file."""
         start = max(0, min(start, self.size))
         data = self._read(start, min(max_bytes, PIECE_BYTES))
         whole, partial = _divided(data)
         is_end = start + len(data) >= self.size
         if partial and not is_end:
-            # A line longer than the piece is cut here, and the next piece begins inside it.
+            # A line longer than the piece is cut here, and the next piece starts inside it.
             whole, partial = whole or [partial], b""
         found, offset, level, number = [], start, self._level_before(start), self._line_number(start)
         for raw in whole:
@@ -118,13 +118,13 @@ class LogFile:
         return LogPiece(tuple(found), start, offset, self.size, last)
 
     def piece_around(self, offset: int) -> LogPiece:
-        """Return the lines around an offset, with a little of what precedes it; near the end, the last lines."""
+        """Return the lines around an offset, with a few lines before it; near the end, the last lines."""
         if offset >= self.size - PIECE_BYTES:
             return self.last_piece()
         return self.piece(self._line_start(max(0, offset - _CONTEXT_BYTES)))
 
     def first_error(self) -> int | None:
-        """Return the offset of the first error of the last try, or None. It searches the last 16 MiB."""
+        """Return the offset of the first error of the last attempt in the last 16 MiB, or None."""
         begin = max(0, self.size - SEARCH_BYTES)
         data = self._read(begin, SEARCH_BYTES)
         tries = [found.start() for found in _TRY.finditer(data)]
@@ -132,13 +132,13 @@ class LogFile:
         return begin + error.start() if error else None
 
     def tries(self) -> list[int]:
-        """Return the offsets at which the tries begin, in a file of at most 16 MiB; else none."""
+        """Return the offsets at which the attempts start in a file of at most 16 MiB; none in a larger one."""
         if self.size > SEARCH_BYTES:
             return []
         return [found.start() for found in _TRY.finditer(self._read(0, SEARCH_BYTES))]
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the content as it is, up to the present size."""
+        """Yield the unchanged content, up to the current size."""
         for at in range(0, self.size, PIECE_BYTES):
             data = self._read(at, min(PIECE_BYTES, self.size - at))
             if not data:
@@ -146,7 +146,7 @@ class LogFile:
             yield data
 
     def _line_start(self, offset: int, limit: int | None = None) -> int:
-        """Return the offset of the first line that begins at an offset or after it; the offset if there is none."""
+        """Return the offset of the first line that starts at an offset or after it; the offset if there is none."""
         if offset <= 0:
             return 0
         data = self._read(offset - 1, min(PIECE_BYTES, (limit or self.size) - offset + 1))
@@ -155,14 +155,14 @@ class LogFile:
         return offset + found if is_inside else offset
 
     def _line_number(self, offset: int) -> int:
-        """Return the number of the line at an offset; 0 if that would take too long."""
+        """Return the number of the line at an offset; 0 if counting would take too long."""
         if offset > SEARCH_BYTES:
             return 0
         step = 1024 * 1024
         return 1 + sum(self._read(at, min(step, offset - at)).count(b"\n") for at in range(0, offset, step))
 
     def _level_before(self, offset: int) -> str:
-        """Return the level of the message that a line at an offset may continue."""
+        """Return the level of the message that the line at an offset may continue."""
         before = self._read(max(0, offset - _CONTEXT_BYTES), min(offset, _CONTEXT_BYTES)).decode(errors="replace")
         levels = [found for line in before.splitlines() if (found := _LEVEL.match(line))]
         return levels[-1][1].lower() if levels else ""
@@ -180,7 +180,7 @@ def open_log(root: Path, path: Path) -> Iterator[LogFile]:
     """Open the log file at a path below a folder, without following symbolic links below it.
 
     Raises:
-        MissingLogError: The file is missing, cannot be read, or is no regular file.
+        MissingLogError: The file is missing, cannot be read, or is not a regular file.
     """
     parts = _parts_below(root, path)
     opened: list[int] = []
@@ -189,7 +189,7 @@ def open_log(root: Path, path: Path) -> Iterator[LogFile]:
         for name in parts[:-1]:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             opened.append(os.open(name, flags, dir_fd=opened[-1]))
-        # Without O_NONBLOCK the open of a FIFO would wait for a writer.
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         opened.append(os.open(parts[-1], flags, dir_fd=opened[-1]))
         if not stat.S_ISREG(os.fstat(opened[-1]).st_mode):
@@ -229,7 +229,7 @@ def _reason(error: Exception) -> str:
 
 
 def _divided(data: bytes) -> tuple[list[bytes], bytes]:
-    """Return the whole lines with their ends, and the rest without an end of line."""
+    """Return the whole lines with their newlines, and the remainder without one."""
     end = data.rfind(b"\n") + 1
     return ([line + b"\n" for line in data[:end].split(b"\n")[:-1]], data[end:])
 
@@ -247,7 +247,7 @@ def _line(offset: int, raw: bytes, level: str, number: int) -> ShownLine:
 
 
 def shown_text(text: str) -> str:
-    """Return a line as it may be shown: without control sequences, and what a progress bar wrote last."""
+    """Return a line for display: without control sequences, and with the last state of a progress bar."""
     text = _TERMINAL.sub("", text)
     if "\r" in text:
         text = next((part for part in reversed(text.split("\r")) if part), "")

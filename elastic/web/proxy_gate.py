@@ -1,4 +1,4 @@
-"""Gate in front of the app: believes what one proxy says of its clients, and refuses others."""
+"""ASGI middleware that trusts the X-Forwarded headers of one proxy, and refuses other peers."""
 
 import ipaddress
 
@@ -8,7 +8,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 
 class ProxyGate:
-    """ASGI app that passes the requests of a proxy on, with the address and the scheme of its client.
+    """ASGI middleware that forwards the requests of a proxy with the address and the scheme of the client.
 
     Args:
         app: The app.
@@ -23,9 +23,11 @@ class ProxyGate:
         self._app: ASGIApp = ProxyHeadersMiddleware(app, trusted_hosts=trusted)  # type: ignore[arg-type, assignment]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Forward a request, or refuse it."""
         if self._is_exclusive and scope["type"] == "http" and not self._is_of_proxy(scope):
-            refusal = PlainTextResponse("This server answers only its proxy; ask the address of the proxy.\n", 403)
+            refusal = PlainTextResponse(
+                "This server accepts requests only from its proxy. Use the address of the proxy.\n", 403
+            )
             await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -36,6 +38,6 @@ class ProxyGate:
             found = ipaddress.ip_address(peer[0]) if peer else None
         except ValueError:
             return False
-        # A socket of IPv6 shows peers of IPv4 so.
+        # An IPv6 socket shows IPv4 peers as mapped addresses.
         mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
         return (mapped or found) == self._proxy

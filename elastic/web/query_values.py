@@ -1,4 +1,4 @@
-"""Values of the query of a page. An invalid one is replaced by its default, and the page says so."""
+"""Query values of a page. The default replaces an invalid value, and the page shows a notice."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -7,9 +7,9 @@ from starlette.requests import Request
 
 from elastic.core.text import one_line
 
-#: Characters of a value that a notice repeats.
+#: Maximum number of characters of a value in a notice.
 _MAX_SHOWN = 60
-#: Characters of a value that is used.
+#: Maximum number of characters of a value.
 _MAX_TEXT = 250
 
 
@@ -23,11 +23,11 @@ class QueryValues:
 
     def __init__(self, request: Request, zone: dt.tzinfo = dt.UTC) -> None:
         self._given, self._zone = request.query_params, zone
-        #: a sentence for each value that was replaced
+        #: a sentence for each invalid value
         self.notices: list[str] = []
 
     def text(self, name: str) -> str:
-        """Return a string without spaces around it; an empty one if there is none, or if it is too long."""
+        """Return a string without surrounding spaces; an empty one if it is missing or too long."""
         value = self._given.get(name, "").strip()
         if len(value) > _MAX_TEXT:
             self._replaced(name, value, f"is longer than {_MAX_TEXT} characters")
@@ -35,7 +35,7 @@ class QueryValues:
         return value
 
     def flag(self, name: str) -> bool:
-        """Return whether a box is ticked."""
+        """Return whether a check box is ticked."""
         return self._given.get(name, "") in ("1", "true", "on", "yes")
 
     def choice(self, name: str, choices: Collection[str], default: str) -> str:
@@ -66,7 +66,7 @@ class QueryValues:
         return self.parsed_date(name, self._given.get(name, ""), is_end=is_end)
 
     def parsed_date(self, name: str, text: str, *, is_end: bool = False) -> dt.datetime | None:
-        """Return the instant of a string that was given under a name, as `date` does."""
+        """Return the instant of a string given under a name, as `date` does."""
         value = text.strip()
         if not value:
             return None
@@ -77,7 +77,7 @@ class QueryValues:
             found = found if found.tzinfo else found.replace(tzinfo=self._zone)
             return found.astimezone(dt.UTC)
         except (ValueError, OverflowError):
-            self._replaced(name, value, "is not a date like 2026-11-29")
+            self._replaced(name, value, "is not a date such as 2026-11-29")
             return None
 
     def _replaced(self, name: str, value: str, why: str) -> None:

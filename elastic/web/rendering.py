@@ -1,4 +1,4 @@
-"""Rendering of pages: templates with what every page needs."""
+"""Rendering of pages: templates with the values that every page needs."""
 
 import datetime as dt
 import hashlib
@@ -22,11 +22,11 @@ from elastic.web.security.rights import Right
 from elastic.web.static_files import static_url
 from elastic.web.views import states, times
 
-#: Cookie with the time zone of the browser, which a script sets.
+#: Cookie with the time zone of the browser, set by a script.
 ZONE_COOKIE = "elastic_zone"
 
-#: Entries of the navigation: text, address, paths of its pages, and the right to see it. A user sees the first of
-#: those with the same text.
+#: Entries of the navigation: text, URL, paths of its pages, and the right to see it. Of entries with the same text,
+#: a user sees the first one that the role allows.
 _NAVIGATION = (
     ("DAGs", "/", ("/dags",), Right.READ),
     ("Flows", "/flows", ("/flows",), Right.READ),
@@ -74,7 +74,7 @@ def make_environment() -> Environment:
 
 
 def url_of(path: str, **query: Any) -> str:
-    """Return an address with a query; values that are None, False or empty are left out."""
+    """Return a URL with a query; values that are None, False or empty are omitted."""
     given = [
         (name, one) for name, value in query.items() for one in (value if isinstance(value, list | tuple) else [value])
     ]
@@ -137,7 +137,7 @@ def _navigation(request: Request, identity: Identity | None) -> list[Mapping[str
 
 
 def _answer(request: Request, body: bytes, status: int) -> Response:
-    """Return a page, or 304 if the browser has it already."""
+    """Return a page, or 304 if the browser already has it."""
     headers = {}
     if request.method == "GET" and status == 200:
         headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'

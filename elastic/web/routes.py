@@ -1,4 +1,4 @@
-"""Router whose routes name the right that they need. A route without one is refused, not served."""
+"""Router whose routes name the right that they require. A route without one answers no request."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ from elastic.web.security.rights import LEAST_ROLE, PUBLIC, Public, Right
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-#: What a route asks of a user.
+#: Requirement of a route.
 Requirement = Right | Public
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -28,7 +28,7 @@ _MAX_FIELDS = 1000
 
 
 class Decorator(Protocol):
-    """Decorator that returns the function as it is."""
+    """Decorator that returns the function unchanged."""
 
     def __call__(self, function: Handler, /) -> Handler:
         """Add the function as a handler."""
@@ -37,7 +37,7 @@ class Decorator(Protocol):
 class GuardedRoute(APIRoute):
     """Route that checks right, origin and CSRF token before its handler sees the request."""
 
-    #: None until the router sets it; such a route answers nothing
+    #: None until the router sets it; such a route refuses every request
     requires: Requirement | None = None
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -86,19 +86,19 @@ class Router(APIRouter):
         return self.api_route(path, requires=requires, methods=["GET"], **options)
 
     def post(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
-        """Return a decorator for a route of a form or a new thing."""
+        """Return a decorator for a route of a form or a new object."""
         return self.api_route(path, requires=requires, methods=["POST"], **options)
 
     def put(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
-        """Return a decorator for a route that stores a thing."""
+        """Return a decorator for a route that stores an object."""
         return self.api_route(path, requires=requires, methods=["PUT"], **options)
 
     def patch(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
-        """Return a decorator for a route that changes a thing."""
+        """Return a decorator for a route that changes an object."""
         return self.api_route(path, requires=requires, methods=["PATCH"], **options)
 
     def delete(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
-        """Return a decorator for a route that deletes a thing."""
+        """Return a decorator for a route that deletes an object."""
         return self.api_route(path, requires=requires, methods=["DELETE"], **options)
 
 
@@ -111,7 +111,7 @@ async def _identified(request: Request, requires: Requirement | None) -> Identit
         right = requires if isinstance(requires, Right) else Right.MANAGE_USERS
         raise Forbidden(
             f"User {identity.username} ({identity.role}) may not {right}.",
-            f"The role {LEAST_ROLE[right]} may; an admin can give it to you.",
+            f"This needs the role {LEAST_ROLE[right]}. Ask an admin for it.",
         )
     if identity.is_password_initial and not context_of(request).is_loopback:
         _check_password_page(request)
@@ -119,14 +119,16 @@ async def _identified(request: Request, requires: Requirement | None) -> Identit
 
 
 def _check_password_page(request: Request) -> None:
-    """Let a user with a made-up password only set another one, where others can reach the server."""
+    """Require a user with a generated password to set another one if others can reach the server."""
     if not request.scope["path"].startswith(("/account", "/logout")):
-        raise NewPasswordNeeded("Your password was made up by a command.", "Set your own one first.")
+        raise NewPasswordNeeded("A command generated your password.", "Set your own password first.")
 
 
 def _check_origin(request: Request) -> None:
     if not is_same_origin(request, context_of(request).origins):
-        raise Forbidden("The request does not come from a page of this server.", "Open the page again and repeat it.")
+        raise Forbidden(
+            "The request does not come from a page of this server.", "Open the page again and repeat the action."
+        )
 
 
 async def _check_csrf(request: Request, identity: Identity) -> None:
@@ -137,11 +139,11 @@ async def _check_csrf(request: Request, identity: Identity) -> None:
     given = request.headers.get(HEADER, "")
     form = await _check_form(request)
     if not is_token_of(identity.session_id, given or form):
-        raise Forbidden("The form is older than your login.", "Go back, load the page again and repeat it.")
+        raise Forbidden("The form belongs to an older session.", "Go back, load the page again and repeat the action.")
 
 
 async def _check_form(request: Request) -> str:
-    """Check the type and the values of the body, and return the CSRF token in it."""
+    """Check the type and the values of the body, and return its CSRF token."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in _FORMS:
         form = await request.form(max_files=0, max_fields=_MAX_FIELDS)
@@ -149,5 +151,5 @@ async def _check_form(request: Request) -> str:
             raise BadRequest("The form contains a NUL character.", "Remove it.")
         return str(form.get(FIELD, ""))
     if kind != "application/json" and request.headers.get("content-length", "0") != "0":
-        raise UnsupportedBody("The body must be a form or JSON.", "Set the Content-Type.")
+        raise UnsupportedBody("The body must be a form or JSON.", "Set the header Content-Type.")
     return ""

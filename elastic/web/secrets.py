@@ -1,4 +1,4 @@
-"""Masking of secrets in what user code wrote, such as the errors of dead letters."""
+"""Masking of secrets in the output of user code, such as the errors of dead letters."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 from elastic.config.secret_mask import masked
 from elastic.db.known_secrets import hide_known_secrets
 
-#: Seconds after which the stored secrets are read again.
+#: Seconds between reads of the stored secrets.
 _PERIOD = 60.0
 
 _turn = threading.Lock()
@@ -14,7 +14,7 @@ _next_at = 0.0
 
 
 def masked_text(text: object) -> str:
-    """Return a string with the secrets of this installation masked, including those stored up to a minute ago."""
+    """Return a string with the secrets of this installation masked, except those stored within the last minute."""
     global _next_at
     with _turn:
         is_due = time.monotonic() >= _next_at

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from elastic.web.security.identity import Identity
 from elastic.web.security.rights import Right
 
-#: Pages of each section: text, address, and the right to see it.
+#: Pages of each section: text, URL, and the right to see it.
 SECTIONS: Mapping[str, Sequence[tuple[str, str, Right]]] = MappingProxyType(
     {
         "/browse": (
@@ -31,7 +31,7 @@ SECTIONS: Mapping[str, Sequence[tuple[str, str, Right]]] = MappingProxyType(
 
 
 def tabs_of(path: str, identity: Identity, addresses: Collection[str]) -> list[tuple[str, str, bool]]:
-    """Return the tabs of the section of a page: text, address, and whether it is the present one."""
+    """Return the tabs of the section of a page: text, URL, and whether the tab is the current one."""
     section = next((prefix for prefix in SECTIONS if path.startswith(prefix)), "")
     return [
         (text, url, path == url or path.startswith(f"{url}/"))

@@ -1,4 +1,4 @@
-"""Web server process: binds the port, and runs the app on uvicorn until a signal arrives."""
+"""Web server process: binds the port and runs the app on uvicorn until a signal arrives."""
 
 import errno
 import ipaddress
@@ -20,22 +20,22 @@ from elastic.core.errors import UsageError
 from elastic.core.optional import require
 from elastic.db.known_secrets import hide_known_secrets
 
-#: Packages of the extra `web` without which there are no pages.
+#: Packages of the extra `web` that the pages need.
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "pwdlib", "pygments")
 
-#: Connections that wait for the server.
+#: Backlog of the listening socket (connections).
 _BACKLOG = 512
 
-#: Seconds that open requests may take when the server stops; streams of events end at once.
+#: Seconds for which a stopping server waits for open requests; event streams end at once.
 _GRACE_SECONDS = 5
 
-#: Requests at the same time.
+#: Maximum number of concurrent requests.
 _MAX_REQUESTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """How the server listens."""
+    """Address, port, TLS and proxy of the server."""
 
     host: str
     #: 0 for any free port
@@ -47,7 +47,7 @@ class ServerOptions:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only programs of this machine can connect."""
+        """Whether only programs on this machine can connect."""
         if self.host == "localhost":
             return True
         try:
@@ -57,7 +57,7 @@ class ServerOptions:
 
     @property
     def is_private(self) -> bool:
-        """Whether only users of this machine reach the pages; a proxy may serve any other."""
+        """Whether only users of this machine can reach the pages; a proxy may serve others."""
         return self.is_loopback and not self.behind_proxy
 
     @property
@@ -66,12 +66,12 @@ class ServerOptions:
         return self.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
 
     def address(self, port: int) -> str:
-        """Return the address of a server on a port, for a browser on this machine."""
+        """Return the URL of the server on a port, for a browser on this machine."""
         host = "127.0.0.1" if self.is_wildcard else self.host
         return f"{'https' if self.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def check(self) -> None:
-        """Check that passwords do not cross a network in plain text, and that a proxy is one known machine.
+        """Check that passwords do not cross a network in plain text, and that the proxy is one known machine.
 
         Raises:
             UsageError: The address is reachable by others, without TLS and without a proxy that adds it, or the proxy
@@ -80,13 +80,13 @@ class ServerOptions:
         if self.behind_proxy and not _is_ip(self.behind_proxy):
             raise UsageError(
                 f"invalid --behind-proxy {self.behind_proxy!r}: expected the IP address of one proxy; "
-                "a name or a pattern would let others pose as it."
+                "a name or a pattern would let others impersonate it."
             )
         if (self.certificate is None) != (self.key is None):
-            raise UsageError("a certificate needs its key: give both --certificate and --key.")
+            raise UsageError("TLS needs a certificate and its key: give both --certificate and --key.")
         if not self.is_loopback and self.certificate is None and not self.behind_proxy:
             raise UsageError(
-                f"the web server would send passwords in plain text over the network of {self.host}; give "
+                f"the web server would send passwords over the network of {self.host} in plain text; give "
                 "--certificate and --key, or --behind-proxy ADDRESS of a proxy that adds TLS, or listen on 127.0.0.1."
             )
 
@@ -95,8 +95,8 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        options: How the server listens.
-        say: Receives a line once the server answers.
+        options: Address, port, TLS and proxy.
+        say: Receives a line once the server accepts requests.
 
     Raises:
         UsageError: The port is in use, the extra `web` is not installed, the certificate is unusable, or a setting is
@@ -211,15 +211,17 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise UsageError(
-                f"port {port} of {host} is in use by another program; stop that one, or choose another port with -p."
+                f"port {port} of {host} is in use by another program; stop it, or choose another port with -p."
             ) from error
-        raise UsageError(f"port {port} of {host} cannot be used ({error.strerror}); choose another with -p.") from error
+        raise UsageError(
+            f"port {port} of {host} cannot be used ({error.strerror}); choose another port with -p."
+        ) from error
     return listener
 
 
 @contextmanager
 def _stopped_by_signals(server: Any, app: Any) -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop the server in order."""
+    """Make SIGINT and SIGTERM stop the server gracefully."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         app.state.is_stopping = True
@@ -230,7 +232,7 @@ def _stopped_by_signals(server: Any, app: Any) -> Iterator[None]:
     def no_signals() -> Iterator[None]:
         yield
 
-    # uvicorn would raise the signal again at its end, which ends this process with an error.
+    # uvicorn would raise the signal again when it stops, which would end this process with an error.
     server.capture_signals = no_signals
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -241,7 +243,7 @@ def _stopped_by_signals(server: Any, app: Any) -> Iterator[None]:
 
 
 def _log_to_stderr() -> None:
-    """Log errors of the server, with secrets masked. Requests are logged without their queries."""
+    """Configure the log of the server: secrets are masked, and requests are logged without their queries."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     protect(handler)

@@ -1,4 +1,4 @@
-"""Static files: read once, served from memory, addressed with a digest so that browsers may keep them."""
+"""Static files: read once, served from memory, with a digest in the URL so that browsers may cache them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; char
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """File that the server sends as it is."""
+    """File that the server sends unchanged."""
 
     content: bytes
     media_type: str
-    #: digits of the SHA-256 of the content
+    #: beginning of the SHA-256 of the content
     digest: str
 
 
@@ -33,5 +33,5 @@ def static_files() -> Mapping[str, StaticFile]:
 
 
 def static_url(name: str) -> str:
-    """Return the address of a static file."""
+    """Return the URL of a static file."""
     return f"/static/{name}?v={static_files()[name].digest}"

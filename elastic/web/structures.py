@@ -17,17 +17,17 @@ from elastic.web.views.graph import Graph, graph_of, has_count, shape_of
 from elastic.web.views.graph_layout import Layout, layout_of
 from elastic.web.views.grid_rows import GridRow, grid_rows
 
-#: Structures that are kept in memory.
+#: Maximum number of structures in memory.
 _MAX_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Version of a DAG as the pages use it."""
+    """Version of a DAG for the pages."""
 
     digest: str
     dag: SerializedDag
-    #: what the commands need of it
+    #: the parts that commands need
     stored: StoredDag
     rows: tuple[GridRow, ...]
 

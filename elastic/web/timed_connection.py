@@ -16,18 +16,18 @@ class TimedConnection(H11Protocol):
     the silence between requests.
     """
 
-    #: seconds for a request with its body
+    #: maximum seconds for a request with its body
     request_seconds = 10.0
 
     _closing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start waiting for a request."""
         super().connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Go on waiting, unless the request is complete."""
+        """Continue waiting unless the request is complete."""
         super().data_received(data)
         if self.conn.their_state in _UNFINISHED:
             self._wait()
@@ -35,7 +35,7 @@ class TimedConnection(H11Protocol):
             self._stop_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop to wait."""
+        """Stop waiting."""
         self._stop_waiting()
         super().connection_lost(exc)
 

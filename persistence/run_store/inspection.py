@@ -16,7 +16,7 @@ from elastic.persistence.run_store.sqlite_store import MAX_CHUNK_ID, SqliteRunSt
 
 #: Rows per SELECT.
 _PAGE_ROWS = 256
-#: Maximum number of chunks that a damaged row is believed to have.
+#: Maximum number of chunks of a receipt row; a larger count is damage.
 _MAX_ROW_CHUNKS = 1 << 24
 _RECEIPTS = """
 SELECT receipt.rowid, first, count, attempt, node_id, worker_id, data, seal
@@ -30,7 +30,7 @@ _RECEIPTS_AS_FOLDED = _RECEIPTS.replace("first>?", "receipt.rowid>?").replace(
 _SNAPSHOT = """
 SELECT partials, receipts, letters, redriven, (SELECT ifnull(max(rowid), 0) FROM receipt) FROM progress WHERE step=?
 """
-# Of a letter that is longer than the parameter only the length is read.
+# For a dead letter longer than the parameter, read only the length.
 _LETTERS = """
 SELECT chunk, entry, redriven, length(data), CASE WHEN length(data) <= ?2 THEN data END, seal FROM letter
 WHERE step = ?1 AND (chunk, entry) > (?3, ?4) AND chunk < ?5 AND typeof(chunk) = 'integer' AND typeof(entry) = 'integer'
@@ -106,7 +106,7 @@ class StoredDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """Row of receipts whose columns are still packed."""
+    """Receipt row with packed columns."""
 
     first: int
     stop: int
@@ -114,19 +114,19 @@ class PackedRow:
     node_id: str
     worker_id: str
     data: bytes
-    #: False if the row is damaged; then only the chunk ids are usable
+    #: False if the row is damaged; only the chunk ids are valid then
     is_intact: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptLetter:
-    """Dead letter with its place, or the reason why it cannot be shown."""
+    """Dead letter with its position, or the reason why it is unreadable."""
 
     chunk_id: int
     #: index of the entry in its chunk; None for the whole chunk
     index: int | None
     is_redriven: bool
-    #: bytes of the row
+    #: size of the row (bytes)
     size: int
     #: None if the row is damaged, or too large for the caller
     letter: DeadLetter | None
@@ -141,7 +141,7 @@ class WorkerShare:
     worker_id: str
     chunks: int
     batches: int
-    #: most times that one of its batches was sent
+    #: maximum number of times that one of its batches was sent
     attempt: int
 
 
@@ -219,7 +219,7 @@ class RunReader(SqliteRunStore):
             except _ROW_ERRORS:
                 yield StoredDeadLetter(chunk_id, bool(redriven), None, "a dead letter is damaged")
 
-    # Pages of the web: bounded, and with damaged rows
+    # Queries of web pages: bounded, and including damaged rows
 
     def stamp(self, step: int) -> tuple[Any, ...]:
         """Return a value that changes with every commit of a step, and with its end."""
@@ -227,7 +227,7 @@ class RunReader(SqliteRunStore):
         return tuple(rows[0]) if rows else ()
 
     def rows_between(self, step: int, first: int, stop: int) -> Iterator[PackedRow]:
-        """Yield the rows of receipts with chunks among `[first, stop)`, by ascending chunk id."""
+        """Yield the receipt rows with chunks in `[first, stop)`, by ascending chunk id."""
         at = self._file.rows(_FIRST_AT, (step, first))[0][0]
         at = first if at is None else at
         while rows := self._file.rows(_ROWS_BETWEEN, (step, at, min(stop, MAX_CHUNK_ID), _PAGE_ROWS)):
@@ -238,7 +238,7 @@ class RunReader(SqliteRunStore):
             at = rows[-1][0] + 1
 
     def letters_by_chunk(self, step: int, first: int, stop: int) -> list[tuple[int, int, int]]:
-        """Return chunk id, dead letters, and how many of them are redriven, for each chunk that has some."""
+        """Return chunk id, number of dead letters and number of redriven ones, for each chunk with dead letters."""
         return list(self._file.rows(_LETTERS_BY_CHUNK, (step, first, min(stop, MAX_CHUNK_ID))))
 
     def kept_letters(
@@ -255,17 +255,17 @@ class RunReader(SqliteRunStore):
 
         Args:
             step: Number of the step.
-            after: Chunk id and index of the letter before the first one; the index of a whole chunk is -1.
-            stop: Chunk id below which the letters are.
-            limit: Maximum number of letters.
-            max_bytes: Size above which a letter is not read.
-            redriven: Return those that were redriven as well.
+            after: Chunk id and index of the dead letter before the first one; the index of a whole chunk is -1.
+            stop: Exclusive upper bound of the chunk ids.
+            limit: Maximum number of dead letters.
+            max_bytes: Maximum size of a dead letter that is read.
+            redriven: Whether to include redriven ones.
         """
         values = (step, max_bytes, *after, stop, int(redriven), limit)
         return [self._kept_letter(step, row) for row in self._file.rows(_LETTERS, values)]
 
     def worker_shares(self, step: int) -> list[WorkerShare]:
-        """Return the number of chunks of each worker; damaged rows are counted, too."""
+        """Return the number of chunks of each worker, including those in damaged rows."""
         return [
             WorkerShare(str(node_id), str(worker_id), chunks, batches, attempt if isinstance(attempt, int) else 0)
             for node_id, worker_id, chunks, batches, attempt in self._file.rows(_WORKERS, (step,))

@@ -1,8 +1,8 @@
 """The live view of a running step: a file that the master replaces once a second while a reader watches the run.
 
 A reader watches a run by touching `<run>/watched`. The master writes `<run>/live` only while that file is younger than
-a minute, so a run that no page shows costs one `lstat` a second. The first line of `live` has the step, the length
-of the rest and its MAC with the run's key; the rest is JSON. The file is not synced, and nothing is decided by it.
+a minute, so an unwatched run costs one `lstat` a second. The first line of `live` has the step, the length of the
+remainder and its MAC with the run's key; the remainder is JSON. The file is not synced, and no decision depends on it.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from elastic.persistence.run_store.progress_row import row_mac
 
 #: Maximum length of the file (bytes).
 MAX_BYTES = 64 << 10
-#: Seconds for which one look at a run makes its master publish views.
+#: Seconds for which the master publishes views after a reader touched the file.
 WATCH_SECONDS = 60.0
 #: Seconds after which a reader touches the file again.
 _TOUCH_INTERVAL = 15.0
@@ -29,7 +29,7 @@ _HEAD_BYTES = 200
 
 
 def watch(folder: Path, now: float) -> None:
-    """Ask the master of a run for live views during the next minute; ignore a folder that cannot be written."""
+    """Request live views from the master of a run for the next minute; ignore a read-only folder."""
     path = folder / "watched"
     with contextlib.suppress(OSError):
         with contextlib.suppress(FileNotFoundError):
@@ -53,7 +53,7 @@ def is_watched(folder: Path, now: float) -> bool:
 
 
 def write_live(folder: Path, key: bytes, step: int, view: LiveView | None) -> None:
-    """Replace the live view of a run; None removes it. Ignore errors of the disk: the run needs no view."""
+    """Replace the live view of a run; None removes it. Ignore disk errors: a run does not need the view."""
     path = folder / "live"
     with contextlib.suppress(OSError, EncodingError):
         if view is None:
@@ -93,7 +93,7 @@ def read_live(folder: Path, key: bytes, step: int) -> LiveView | None:
     if fields[0] != b"%d" % step:
         return None
     if fields[1] != b"%d" % len(body):
-        raise _damaged(path, f"it has {len(body):,} bytes and should have {fields[1][:20].decode(errors='replace')}")
+        raise _damaged(path, f"it has {len(body):,} bytes, expected {fields[1][:20].decode(errors='replace')}")
     if not compare_digest(fields[2], _mac(folder, key, step, body)):
         raise _damaged(path, "its digest differs")
     try:
@@ -103,7 +103,7 @@ def read_live(folder: Path, key: bytes, step: int) -> LiveView | None:
 
 
 def _fitting(view: LiveView) -> bytes:
-    """Return a view as JSON, with as many of its spans as there is room for."""
+    """Return a view as JSON, with as many spans as fit."""
     while True:
         dropped = max(0, len(view.spans) - MAX_SPANS)
         view = replace(view, spans=view.spans[:MAX_SPANS], omitted_spans=view.omitted_spans + dropped)
@@ -111,7 +111,7 @@ def _fitting(view: LiveView) -> bytes:
         if len(data) <= MAX_BYTES - _HEAD_BYTES:
             return data
         if not view.spans:
-            raise EncodingError("the live view has no room for its workers")
+            raise EncodingError("the workers do not fit into the live view")
         kept = len(view.spans) // 2
         view = replace(view, spans=view.spans[:kept], omitted_spans=view.omitted_spans + len(view.spans) - kept)
 
@@ -121,4 +121,4 @@ def _mac(folder: Path, key: bytes, step: int, data: bytes) -> bytes:
 
 
 def _damaged(path: Path, why: str) -> CorruptStoreError:
-    return CorruptStoreError(f"{path} is damaged: {why}. The master replaces it within a second if it is at work.")
+    return CorruptStoreError(f"{path} is damaged: {why}. A running master replaces it within a second.")

@@ -339,5 +339,5 @@ def _step_mac(key: bytes, run_id: str, place: tuple[int, int], *columns: Any) ->
 
 
 def receipt_mac(key: bytes, run_id: str, place: tuple[int, int], fields: tuple[Any, ...], data: bytes) -> bytes:
-    """Return the MAC of a row of receipts; `fields` are its columns but the chunk id and the data."""
+    """Return the MAC of a receipt row; `fields` are its columns except the chunk id and the data."""
     return row_mac("receipt", key, run_id, place, pack(list(fields)) + data)

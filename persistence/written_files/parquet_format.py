@@ -235,14 +235,14 @@ def _fitted(array: Any, field: Any) -> Any:
         fitted = array.cast(field.type, safe=True)
     except (arrow.ArrowException, ValueError, OverflowError) as error:
         raise EncodingError(f"column {field.name!r} does not fit into {field.type} ({error}).") from error
-    # A cast that Arrow calls safe makes infinity of a number that is too large for a shorter float.
+    # Even a safe cast of Arrow turns a number that is too large for a shorter float into infinity.
     if _has_overflow(array, fitted):
-        raise EncodingError(f"column {field.name!r} has a number that is too large for {field.type}.")
+        raise EncodingError(f"column {field.name!r} contains a number that is too large for {field.type}.")
     return fitted
 
 
 def _has_overflow(array: Any, fitted: Any) -> bool:
-    """Return whether a cast made infinity of a finite float."""
+    """Return whether a cast turned a finite float into infinity."""
     from pyarrow import compute
 
     types, kind, wanted = arrow_module().types, array.type, fitted.type

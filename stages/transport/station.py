@@ -24,7 +24,7 @@ class Station:
     #: Unanswered batches of each worker, in the order in which it processes them.
     calls: dict[str, list[int]] = field(default_factory=dict)
 
-    #: When each worker last began or ended a call, by a count of these events.
+    #: Logical time (count of starts and ends of calls) of the last start or end on each worker.
     _active_at: dict[str, int] = field(default_factory=dict)
     _events: Iterator[int] = field(default_factory=count)
     _in_progress_when_lost: set[int] = field(default_factory=set)
@@ -60,7 +60,7 @@ class Station:
         return batch_id in self._in_progress_when_lost
 
     def receive_call(self, call: Call) -> tuple[Call, str]:
-        """Receive a call, and choose the worker with the fewest calls for it.
+        """Receive a call and assign it to the worker with the fewest calls.
 
         A speculative copy must not wait behind the call that it copies. It goes to an idle worker, or to the one that
         was last active, because the worker that has the chunks has been silent for long.

@@ -84,7 +84,7 @@ def test_an_entry_that_would_fill_the_memory_is_not_decoded() -> None:
 
 def test_a_description_says_that_it_is_one() -> None:
     found = entry_text(letter_of(0, entry="<Price object>", exact=False))
-    assert "Only a description" in found.note
+    assert "so only a description is stored" in found.note
     assert entry_line(letter_of(0, entry="<Price object>", exact=False)) == "<Price object>"
 
 

@@ -79,7 +79,7 @@ def test_one_copy_is_cleared_without_the_others(home: Path) -> None:
 
 def test_a_task_that_the_dag_lost_is_not_cleared(home: Path) -> None:
     spec = DagSpec.of_stored(stored(chain()))
-    with pytest.raises(UsageError, match="has no task 'gone' in its present version"):
+    with pytest.raises(UsageError, match="has no task 'gone' in its current version"):
         to_clear(Deployment.of().database, spec, ClearOptions(task_id="gone"))
     with pytest.raises(DefinitionError, match="is not a regular expression"):
         to_clear(Deployment.of().database, spec, ClearOptions(task_regex="("))

@@ -94,7 +94,8 @@ def test_standalone_names_a_port_that_is_in_use(home: Path) -> None:
 
 
 def test_standalone_does_not_send_passwords_over_a_network(home: Path) -> None:
-    assert "would send passwords in plain text" in said("standalone", "--host", "0.0.0.0", code=2)
+    refusal = said("standalone", "--host", "0.0.0.0", code=2)
+    assert "would send passwords over the network of 0.0.0.0 in plain text" in refusal
 
 
 def test_standalone_starts_a_killed_master_again(home: Path) -> None:

@@ -232,7 +232,7 @@ def test_a_paused_dag_a_gone_dag_and_a_blocked_one_say_so(web: Any, sample: Samp
     set_paused(sample.database, "etl", paused=True)
     assert "<span>paused</span>" in client.get("/dags/etl").text
     forget_missing(sample.database, [])
-    assert "No file defines this DAG now." in client.get("/dags/etl").text
+    assert "No file defines this DAG." in client.get("/dags/etl").text
 
 
 @pytest.mark.parametrize("view", VIEWS)

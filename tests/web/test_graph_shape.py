@@ -66,7 +66,7 @@ def test_a_group_of_a_large_dag_is_opened_and_an_unknown_one_is_said(web: Any, w
     for address in ("/dags/etl", f"/dags/etl/runs/{run}"):
         page = client.get(f"{address}?view=graph").text
         assert page.count('data-task="') == 4
-        assert "Groups stand for their tasks" in page
+        assert "Each group hides its tasks" in page
         assert 'class="node s-failed" data-task="g1"' in page
         opened = client.get(f"{address}?view=graph&root=g1").text
         assert opened.count('data-task="') == MOST_TASKS // 3 + 1

@@ -119,7 +119,7 @@ def test_a_queued_run_says_why_it_waits(web: Any, sample: Sample) -> None:
     run = sample.queued(7)
     set_paused(sample.database, "etl", paused=True)
     page = web("viewer").get(f"/dags/etl/runs/{run.run_id}").text
-    assert "It waits." in page
+    assert "The run is waiting." in page
     assert "DAG &#39;etl&#39; is paused" in page
     assert "no master is alive" in page
 
@@ -200,7 +200,7 @@ def test_clearing_needs_the_right_and_a_known_task(web: Any, sample: Sample) -> 
     assert client.get("/dags/etl/clear?run=none").status_code == 404
     answer = client.get(f"/dags/etl/clear?run={sample_run_id(1)}&task=none")
     assert answer.status_code == 409
-    assert "has no task &#39;none&#39; in its present version" in answer.text
+    assert "has no task &#39;none&#39; in its current version" in answer.text
     assert client.submit("/dags/etl/clear", run=sample_run_id(1), task="mail", map="-3").status_code == 400
 
 

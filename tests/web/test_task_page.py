@@ -106,7 +106,7 @@ def test_a_missing_log_is_a_sentence_and_the_lines_of_the_database(web: Any, sam
     )
     sample.line(key, f"kept {MARKUP}")
     page = client.get(address("load.prices/1")).text
-    assert "The database keeps these lines:" in page
+    assert "These lines are in the database:" in page
     assert "kept &lt;img" in page
     assert client.get(f"{address('load.prices/1')}/log").status_code == 404
     assert "is missing" in client.get(f"{address('load.prices/1')}/log/raw").text
@@ -134,7 +134,7 @@ def test_verdicts_say_what_a_task_waits_for(web: Any, sample: Sample) -> None:
     page = web("viewer").get(address("mail", 1)).text
     assert 'aria-current="page">Why' in page
     assert "waiting for &#39;stats.totals&#39; (all_success)" in page
-    assert "It waits:" in page
+    assert "Waiting:" in page
     assert "no master is alive" in page
 
 

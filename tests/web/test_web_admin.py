@@ -153,7 +153,7 @@ def test_users_are_made_changed_disabled_and_deleted(web: Web, web_database: Dat
 def test_the_last_admin_stays(web: Web, web_database: Database, path: str, fields: dict[str, str]) -> None:
     answer = web("admin").submit(path, **fields)
     assert answer.status_code == 400
-    assert "is the last active admin; make another user an admin first." in answer.text
+    assert "is the last active admin; give another user the role admin first." in answer.text
     assert UserStore(web_database).get("admin").is_active
 
 

@@ -58,7 +58,7 @@ def test_a_user_learns_what_is_wrong_with_the_database_and_strangers_do_not(
     shown = client.get("/")
     assert (shown.status_code, "no such table" in shown.text) == (503, True)
     refused = web(None).post("/login", data={"username": "viewer", "password": "wrong"})
-    assert (refused.status_code, "cannot be used at present" in refused.text) == (503, True)
+    assert (refused.status_code, "The database is unavailable." in refused.text) == (503, True)
     for secret in ("no such table", "elastic.db", str(home)):
         assert secret not in refused.text
 

@@ -193,7 +193,7 @@ class TestStep:
         folder = make_run(home, Sample(chunks=4, state="in_progress"))
         assert "Waiting for the master" in text_of(web, f"/flows/{RUN}/0")
         write_live(folder, KEY, 0, replace(live_of(cut=4), noted_at=time.time() - 100))
-        assert "No sign of the master for" in text_of(web, f"/flows/{RUN}/0")
+        assert "No update from the master for" in text_of(web, f"/flows/{RUN}/0")
 
     def test_a_page_does_not_watch_a_step_that_has_ended(self, web: Web, flow_run: Path) -> None:
         text_of(web, f"/flows/{RUN}/0")
@@ -224,7 +224,7 @@ class TestChunk:
         page = text_of(web, f"/flows/{RUN}/0/chunks/1")
         assert "six receipts, all verify" in page
         assert page.count('id="receipt-') == 6
-        for text in ("distributed", "returned", "node-1/0", "2 of 3 entries bad", "travelled with chunks 0 to 3"):
+        for text in ("distributed", "returned", "node-1/0", "2 of 3 entries bad", "sent with chunks 0 to 3"):
             assert text in page
 
     @pytest.mark.usefixtures("flow_run")
@@ -241,7 +241,7 @@ class TestChunk:
     def test_a_chunk_in_flight_has_no_receipts_yet(self, web: Web, home: Path) -> None:
         make_run(home, Sample(chunks=4, state="in_progress", counters={"cut": 9, "sent": 9}))
         page = text_of(web, f"/flows/{RUN}/0/chunks/8")
-        assert "no receipts before it is in the result" in page
+        assert "no receipts until it is in the result" in page
         assert "not yet" in page
 
 

@@ -36,7 +36,7 @@ def test_a_dag_is_shown_with_owner_tags_schedule_and_version(web: Web, web_datab
     store_dag(web_database, "on_demand", schedule=None)
     found = rows(web("viewer").get("/").text)
     assert list(found) == ["daily_etls", "on_demand"]
-    for text in ("/dags/daily_etls", ">ada<", ">etl<", ">nightly<", "@daily", ">v1<", "2 tasks", "no run yet"):
+    for text in ("/dags/daily_etls", ">ada<", ">etl<", ">nightly<", "@daily", ">v1<", "2 tasks", "no runs yet"):
         assert text in found["daily_etls"]
     assert "on demand" in found["on_demand"]
 
@@ -220,7 +220,7 @@ def test_a_broken_file_is_named_with_its_reason(web: Web, web_database: Database
 
 def test_a_missing_master_is_said_until_one_lives(web: Web, web_database: Database) -> None:
     client = web("viewer")
-    assert "No master is alive yet." in client.get("/").text
+    assert "No master has started yet." in client.get("/").text
     start_job(web_database, MASTER_JOB)
     assert "No master is alive" not in client.get("/").text
 

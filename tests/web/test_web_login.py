@@ -195,7 +195,7 @@ def test_the_user_sets_a_password_and_the_other_sessions_end(web: Web) -> None:
 @pytest.mark.parametrize(
     ("current", "password", "repeated", "sentence"),
     [
-        ("wrong", "something else entirely", "something else entirely", "The present password is wrong"),
+        ("wrong", "something else entirely", "something else entirely", "The current password is wrong"),
         (PASSWORD, "something else entirely", "something else", "The two new passwords differ"),
         (PASSWORD, "short", "short", "A password has 10 to 256 characters, got 5"),
         (PASSWORD, "1234567890", "1234567890", "easy to guess"),

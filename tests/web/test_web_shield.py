@@ -109,7 +109,7 @@ def test_a_form_needs_the_token_of_its_session(web: Web, web_database: Database)
     for token in ("", "0" * 64, other.csrf_token):
         answer = client.post("/dags/etl/pause", data={"csrf_token": token, "paused": "true"})
         assert answer.status_code == 403, token
-        assert "The form is older than your login" in answer.text
+        assert "The form belongs to an older session" in answer.text
     assert client.post("/dags/etl/pause", data={"csrf_token": client.csrf_token, "paused": "true"}).status_code == 303
     cursor = cursor_of(web_database, "etl")
     assert cursor is not None
@@ -142,7 +142,7 @@ def test_an_unknown_host_is_not_answered(web: Web, host: str) -> None:
     client = web(None)
     answer = client.get("/login", headers={"Host": host})
     assert answer.status_code == 400
-    assert "does not answer under that host name" in answer.text
+    assert "does not serve that host name" in answer.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8080", "LOCALHOST", "[::1]:8080"])

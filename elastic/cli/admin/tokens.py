@@ -24,35 +24,39 @@ def token_commands() -> None:
 
 @app.command("create", epilog="For example: elastic tokens create nightly-check --user ada --days 30")
 def create(
-    name: Annotated[str, typer.Argument(help="Name of the program that uses it.")],
-    username: Annotated[str, typer.Option("--user", help="User for whom the program acts.")],
+    name: Annotated[str, typer.Argument(help="Name of the program that uses the token.")],
+    username: Annotated[str, typer.Option("--user", help="User on whose behalf the program acts.")],
     role: Annotated[
-        Role, typer.Option("--role", help="At each use, at most the role of the user counts.")
+        Role, typer.Option("--role", help="Role of the token; it never has more rights than its user.")
     ] = Role.VIEWER,
-    days: Annotated[int, typer.Option("--days", min=0, max=3650, help="Days until it expires; 0 for never.")] = 90,
+    days: Annotated[
+        int, typer.Option("--days", min=0, max=3650, help="Days until the token expires; 0 for never.")
+    ] = 90,
 ) -> None:
-    """Make a token and print it once; only its hash is stored."""
+    """Create a token and print it once; Elastic stores only the hash."""
     from elastic.web.security.tokens import new_token
 
     secret, time = new_token(), dt.datetime.now(dt.UTC)
     expires_at = time + dt.timedelta(days=days) if days else None
     _store().add(secret, username, name=name, role=role, time=time, expires_at=expires_at)
-    say(f"the token of {username!r} is below; it is not shown again", err=True)
+    say(f"the token of {username!r} follows; it is not shown again", err=True)
     print_value(secret)
 
 
 @app.command("list", epilog="For example: elastic tokens list")
 def list_tokens(output: ListOutput = ListFormat.TABLE) -> None:
-    """List the tokens, without their secrets."""
+    """List the tokens without their secrets."""
     rows: list[dict[str, Any]] = [{name: _shown(getattr(token, name)) for name in _COLUMNS} for token in _store().all()]
     print_list(_COLUMNS, rows, output, empty="no tokens", numbers=("id",))
 
 
 @app.command("revoke", epilog="For example: elastic tokens revoke 3")
-def revoke(token_id: Annotated[int, typer.Argument(metavar="ID", help="The id that `list` shows.")]) -> None:
+def revoke(
+    token_id: Annotated[int, typer.Argument(metavar="ID", help="Id of the token; `elastic tokens list` shows it.")],
+) -> None:
     """Revoke a token at once."""
     _store().revoke(token_id)
-    say(f"token {token_id} was revoked")
+    say(f"revoked token {token_id}")
 
 
 def _store() -> "ApiTokenStore":

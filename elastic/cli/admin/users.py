@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Manage user
 
 _COLUMNS = ("username", "role", "state", "created_at", "logged_in_at")
 
-Username = Annotated[str, typer.Argument(help="The name of the user.")]
+Username = Annotated[str, typer.Argument(help="Name of the user.")]
 FromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input instead of asking.")
 ]
@@ -27,7 +27,8 @@ FromStdin = Annotated[
 def user_commands() -> None:
     """Manage users of the web server.
 
-    A viewer sees everything but secrets; an operator also runs, clears and pauses; an admin also manages users.
+    A viewer sees everything except secrets and administration. An operator also runs, clears and pauses. An admin also
+    manages connections, variables, pools and users.
     """
 
 
@@ -44,13 +45,13 @@ def list_users(output: ListOutput = ListFormat.TABLE) -> None:
         }
         for user in _store().all()
     ]
-    print_list(_COLUMNS, rows, output, empty="no users; `elastic users create NAME --role admin` makes one")
+    print_list(_COLUMNS, rows, output, empty="no users; `elastic users create NAME --role admin` creates one")
 
 
 @app.command("create", epilog="For example: elastic users create ada --role operator")
 def create(
     username: Username,
-    role: Annotated[Role, typer.Option("--role", help="What the user may do.")] = Role.VIEWER,
+    role: Annotated[Role, typer.Option("--role", help="Role of the user.")] = Role.VIEWER,
     password_stdin: FromStdin = False,
 ) -> None:
     """Create a user."""
@@ -58,12 +59,12 @@ def create(
 
     store = _store()
     store.create(username, role, hash_password(_password(username, from_stdin=password_stdin)))
-    say(f"user {username!r} is a new {role}")
+    say(f"created user {username!r} with the role {role}")
 
 
 @app.command("password", epilog="For example: elastic users password ada")
 def password(username: Username, password_stdin: FromStdin = False) -> None:
-    """Set the password of a user, which ends the user's logins."""
+    """Set the password of a user, which ends the sessions of the user."""
     from elastic.web.security.passwords import hash_password
 
     store = _store()
@@ -95,12 +96,12 @@ def enable(username: Username) -> None:
 
 @app.command("delete", epilog="For example: elastic users delete ada -y")
 def delete(username: Username, yes: Yes = False) -> None:
-    """Delete a user with all logins and API tokens."""
+    """Delete a user with all sessions and API tokens."""
     store = _store()
     store.get(username)
     confirm(f"Delete user {username!r}?", yes=yes)
     store.delete(username)
-    say(f"user {username!r} was deleted")
+    say(f"deleted user {username!r}")
 
 
 def _store() -> "UserStore":
@@ -118,5 +119,5 @@ def _password(username: str, *, from_stdin: bool) -> str:
     elif sys.stdin.isatty():
         given = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        raise UsageError("there is no terminal to ask for the password; pass it with --password-stdin.")
+        raise UsageError("cannot ask for the password without a terminal; pass it with --password-stdin.")
     return check_password(username, str(given))

@@ -29,10 +29,10 @@ def standalone(
     host: Annotated[str | None, typer.Option("--host", help="Address of the pages; default: web.host.")] = None,
     no_web: Annotated[bool, typer.Option("--no-web", help="Serve no web pages.")] = False,
 ) -> None:
-    """Migrate the database and run all parts of the service, until Ctrl-C.
+    """Migrate the database and run all parts of the service until Ctrl-C.
 
-    If there is no user yet, it makes an admin and shows the password once. A part that dies is started again. Ctrl-C
-    ends all parts and their tasks.
+    If there are no users, the command creates an admin and shows the password once. It restarts a part that dies.
+    Ctrl-C ends all parts and their tasks.
     """
     from elastic.config.settings import read_settings
     from elastic.db.migration.upgrade import migrate
@@ -60,10 +60,10 @@ def standalone(
 
 
 def _web_options(settings: "Settings", host: str | None, port: int | None) -> "ServerOptions":
-    """Return how the pages are served.
+    """Return the options of the web server.
 
     Raises:
-        UsageError: The extra is not installed, the port is in use, or others could read passwords.
+        UsageError: The extra is not installed, the port is in use, or passwords would cross the network in plain text.
     """
     from elastic.web.server import ServerOptions, check_port, missing_package
 
@@ -82,7 +82,7 @@ def _web_options(settings: "Settings", host: str | None, port: int | None) -> "S
 
 
 def _make_key(settings: "Settings") -> None:
-    """Make a Fernet key if there is none, so that connections and variables can be stored."""
+    """Create a Fernet key if there is none, so that connections and variables can be stored."""
     from importlib.util import find_spec
 
     from elastic.db.encryption import add_key, key_path, keys_of
@@ -90,11 +90,11 @@ def _make_key(settings: "Settings") -> None:
     if find_spec("cryptography") is not None and not keys_of(settings):
         path = key_path(settings)
         add_key(path)
-        say(f"made {path}, the key of stored passwords; keep a copy of it")
+        say(f"created {path}, the key of stored passwords; keep a backup of it")
 
 
 def _greet(database: "Database", settings: "Settings", web: "ServerOptions") -> None:
-    """Print the address, and the login of the first admin; a log never gets the password."""
+    """Print the URL and the login of the first admin; the password never goes to a log."""
     from elastic.version import __version__
     from elastic.web.first_admin import FIRST_ADMIN, make_first_admin, write_password
 
@@ -104,7 +104,7 @@ def _greet(database: "Database", settings: "Settings", web: "ServerOptions") -> 
     if password is None:
         return
     if sys.stdout.isatty():
-        say(f"log in as {FIRST_ADMIN} / {password}  (shown once; `elastic users password {FIRST_ADMIN}` sets another)")
+        say(f"log in as {FIRST_ADMIN} / {password}  (shown once; `elastic users password {FIRST_ADMIN}` resets it)")
     else:
         path = write_password(settings.home, password)
         say(f"log in as {FIRST_ADMIN} with the password in {path}; delete the file after the first login")

@@ -15,20 +15,20 @@ def webserver(
         int | None, typer.Option("-p", "--port", min=0, max=65535, help="Port; default: web.port; 0 for any free one.")
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on; default: web.host.")] = None,
-    certificate: Annotated[Path | None, typer.Option("--certificate", help="Certificate of TLS, in PEM.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="Key of the certificate, in PEM.")] = None,
+    certificate: Annotated[Path | None, typer.Option("--certificate", help="TLS certificate (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Private key of the certificate (PEM).")] = None,
     behind_proxy: Annotated[
         str,
         typer.Option(
             "--behind-proxy",
             metavar="IP",
-            help="IP address of the only proxy to trust.",
+            help="IP address of the only trusted proxy.",
         ),
     ] = "",
 ) -> None:
-    """Serve the pages and the API, until Ctrl-C or SIGTERM.
+    """Serve the web pages and the API until Ctrl-C or SIGTERM.
 
-    `elastic users create` makes the first user. An address that others can reach needs TLS, here or in a proxy.
+    `elastic users create` creates the first user. An address that others can reach needs TLS, here or in a proxy.
     """
     from elastic.config.settings import read_settings
     from elastic.web.server import ServerOptions, serve

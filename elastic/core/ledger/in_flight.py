@@ -153,7 +153,7 @@ class InFlight:
         return Candidates(self.nodes, self._open)
 
     def candidates_for_copy(self, sent: InFlightBatch) -> Candidates:
-        """Return the nodes that accept a copy of a batch: others than its own one, or that if it has more workers."""
+        """Return the nodes that accept a copy of a batch: other nodes, or its own node if that has more workers."""
         others = [node_id for node_id in self._open if node_id != sent.node_id]
         own = self.nodes.get(sent.node_id)
         if not others and own is not None and own.room and len(own.workers) > 1:
@@ -315,7 +315,7 @@ class InFlight:
     def request_retry(self, chunk_ids: frozenset[int], now: float) -> None:
         """Record that the user asked to retry chunks, and make collections of their held results due now."""
         for sent in self.batches.values():
-            # A copy of a copy may reach the worker that holds the first one, and both would be dropped.
+            # A copy of a copy may reach the worker that holds the first copy, and the ledger would drop both.
             is_copy = bool(sent.batch.history.copies and self._copies[sent.batch.first])
             if is_copy or chunk_ids.isdisjoint(chunk.chunk_id for chunk in sent.batch.chunks):
                 continue
@@ -346,7 +346,7 @@ class InFlight:
         return Batch(batch_id, sent.batch.history.speculated(), sent.batch.chunks)
 
     def without_other_copies(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Return those chunks of a lost batch that no other batch in flight contains.
+        """Return the chunks of a lost batch that no other batch in flight contains.
 
         Resending the others would process them twice, and the ledger drops every partial that repeats a chunk. But the
         batches that contain the others may be copied again.

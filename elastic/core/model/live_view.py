@@ -1,4 +1,4 @@
-"""Live views: what a master at work shows to pages, as values. Nothing is decided by them."""
+"""Live views: snapshots of a running step for pages. No decision depends on them."""
 
 import math
 from dataclasses import astuple, dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from elastic.core.receipts.stage import STAGES
 
-#: Limits of a view that is read; a file that exceeds them was not written by a master.
+#: Limits of a view. No master writes a file that exceeds them.
 MAX_SPANS, MAX_WORKERS, MAX_COUNTERS = 4_000, 4_000, 200
 _MAX_NAME = 300
 _MAX_NUMBER = 1 << 62
@@ -19,32 +19,32 @@ class LiveSpan:
 
     first: int
     stop: int
-    #: a Stage value: the last stage that the master knows
+    #: last known stage (a Stage value)
     stage: str
     #: index in `LiveView.workers`; None if no worker holds them
     worker: int | None
-    #: number of times they were sent
+    #: number of times that they were sent
     attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveView:
-    """Snapshot of a running step: where its chunks are, what it counted, and how fast it is."""
+    """Snapshot of a running step: positions of the chunks, counters and rates."""
 
     #: seconds since 1970
     noted_at: float
     #: total number of chunks; None if it is unknown before the end of the source
     expected_chunks: int | None
-    #: chunks that are cut, with ids from 0
+    #: number of chunks that are cut; their ids start at 0
     cut_chunks: int
-    #: by ascending first chunk id, disjoint; a chunk that is cut and in no span waits
+    #: by ascending first chunk id, disjoint; a cut chunk outside all spans is waiting
     spans: tuple[LiveSpan, ...]
-    #: number of spans that had no room
+    #: number of spans that were left out
     omitted_spans: int
     #: names of the workers, `node/worker`
     workers: tuple[str, ...]
     counters: dict[str, int]
-    #: mean of the last seconds
+    #: mean over the last seconds
     chunks_per_second: float
     entries_per_second: float
 

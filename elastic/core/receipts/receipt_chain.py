@@ -61,7 +61,7 @@ def receipts_of(signer: ReceiptSigner, links: tuple[Link, ...]) -> Iterator[Rece
 
 
 def receipts_at(signer: ReceiptSigner, links: tuple[Link, ...], index: int) -> ReceiptChain:
-    """Return the receipts of the chunk at `index` of a batch whose links are known."""
+    """Return the receipts of the chunk at `index` of a batch with known links."""
     columns = links[0].columns
     chunk = (columns.first + index, columns.attempt, columns.cut_at[index])
     return tuple(
@@ -77,10 +77,10 @@ def receipts_at(signer: ReceiptSigner, links: tuple[Link, ...], index: int) -> R
 
 
 def links_of_row(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> tuple[Link, ...]:
-    """Return the links of a stored row, which one of the masters made.
+    """Return the links of a stored row.
 
     Raises:
-        ReceiptError: The run did not write this row; names its chunks.
+        ReceiptError: The run did not write this row; the error names its chunks.
     """
     for counted, master in product((False, True), masters):
         links = chain(signer, row, master, counted=counted)

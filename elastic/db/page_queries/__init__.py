@@ -1,1 +1,1 @@
-"""Queries of pages: bounded, paged by keys, and without a query for each row."""
+"""Queries of pages: bounded, with keyset paging, and without a query for each row."""

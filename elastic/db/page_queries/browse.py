@@ -1,4 +1,4 @@
-"""Tables of all runs, task instances and events: filtered, and paged by keys."""
+"""Tables of all runs, task instances and events, with filters and keyset paging."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from elastic.db.stores.jobs import jobs
 
 _run, _ti = dag_run.c, task_instance.c
 
-#: Events by which users change something; the others are changes of states.
+#: Events that record an action of a user; all others record state changes.
 _BY_USERS = log.c.address.is_not(None)
 
 
@@ -30,9 +30,9 @@ class RowFilter:
     run_type: str = ""
     event: str = ""
     owner: str = ""
-    #: only what users of the web server asked for
+    #: only actions of users of the web server
     by_users: bool = False
-    #: only what happened to DAGs, and not to users, connections and the like
+    #: only events of DAGs, not of users, connections and the like
     of_dags: bool = False
 
 
@@ -100,7 +100,7 @@ def latest_jobs(database: Database, heartbeat: float, *, limit: int = 100) -> li
 
 
 def _equal(columns: Any, wanted: RowFilter, *names: str) -> list[ColumnElement[bool]]:
-    """Return the conditions of the values that are given. The owner is a label, which may have any characters."""
+    """Return the conditions for the given values. The owner is a label, which may contain any characters."""
     given = [(columns[name], getattr(wanted, name)) for name in names if getattr(wanted, name)]
     return [column == value if column.name == "owner" else same(column, value) for column, value in given]
 

@@ -33,11 +33,11 @@ class LoggedChanges:
     position: LogPosition
     #: DAGs that changed
     dag_ids: frozenset[str]
-    #: runs that changed: DAG and run
+    #: ids of changed runs: DAG and run
     runs: frozenset[tuple[str, str]]
-    #: whether other things changed, such as pools
+    #: whether other objects changed, such as pools
     others: bool
-    #: whether there were too many changes to name
+    #: whether there were too many changes to list
     is_cut: bool
 
 

@@ -1,4 +1,4 @@
-"""List of DAGs with their last runs: four statements, whatever the number of DAGs and runs."""
+"""List of DAGs with their last runs, read by four statements for any number of DAGs and runs."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ from elastic.db.database import Database
 from elastic.db.matching import beyond, holding, same
 from elastic.db.schema import dag, dag_cursor, dag_run, dag_version, task_instance
 
-#: Runs of each DAG.
+#: Number of last runs of each DAG.
 RUNS_SHOWN = 14
 
-#: Before every run. MySQL knows no dates before the year 1000.
+#: A date before every run. MySQL does not support dates before the year 1000.
 _FIRST_DATE = dt.datetime(1000, 1, 2, tzinfo=dt.UTC)
 _ACTIVE = (RunState.QUEUED, RunState.RUNNING)
 
@@ -36,16 +36,16 @@ _ACTIVE = (RunState.QUEUED, RunState.RUNNING)
 class DagFilter:
     """Selection of DAGs."""
 
-    #: one DAG
+    #: id of a single DAG
     dag_id: str = ""
-    #: part of the id, the owner or a tag
+    #: substring of the id, the owner or a tag
     text: str = ""
     tag: str = ""
     owner: str = ""
     #: `failed`: one of the last runs failed; `running`: a run is active; empty for any
     state: str = ""
     paused: bool | None = None
-    #: DAGs that are no longer in their files
+    #: only DAGs that are no longer in their files
     gone: bool = False
 
 
@@ -60,11 +60,11 @@ class ListedDag:
     schedule: str | None
     tags: tuple[str, ...]
     task_count: int
-    #: number of its version; None for a version that is not numbered
+    #: number of the version; None if it has no number
     version: int | None
     is_paused: bool
     next_run_at: dt.datetime | None
-    #: why it has no dates; None if it has
+    #: reason why it has no dates; None if it has dates
     blocked_reason: str | None
 
 
@@ -86,7 +86,7 @@ class DagList:
     dags: Sequence[ListedDag]
     #: last runs by DAG, oldest first
     runs: Mapping[str, Sequence[ListedRun]]
-    #: task instances of the last run by DAG: number by state
+    #: number of task instances of the last run by DAG and state
     tasks: Mapping[str, Mapping[str, int]]
     #: whether more DAGs follow
     has_more: bool
@@ -94,7 +94,7 @@ class DagList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagTotals:
-    """Numbers of DAGs."""
+    """Counts of DAGs."""
 
     all: int
     failed: int
@@ -109,7 +109,7 @@ def dag_list(database: Database, wanted: DagFilter, *, after: str = "", limit: i
     Args:
         database: The database.
         wanted: The selection.
-        after: Id of the last DAG of the page before; empty for the first page.
+        after: Id of the last DAG on the previous page; empty for the first page.
         limit: Maximum number of DAGs.
     """
 
@@ -218,7 +218,7 @@ def _is_running() -> ColumnElement[bool]:
 
 
 def _runs(connection: Connection, dag_ids: Sequence[str]) -> dict[str, list[ListedRun]]:
-    """Return the last runs by DAG. For each DAG the database reads only these from an index."""
+    """Return the last runs by DAG. For each DAG, the database reads only these runs from an index."""
     if not dag_ids:
         return {}
     names = ("dag_id", *ListedRun.__dataclass_fields__)
@@ -237,11 +237,11 @@ def _runs(connection: Connection, dag_ids: Sequence[str]) -> dict[str, list[List
 
 
 def _tasks(connection: Connection, runs: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """Return the numbers of task instances of runs by DAG and state; `none` before the first decision."""
+    """Return the number of task instances of runs by DAG and state; `none` before the first decision."""
     if not runs:
         return {}
     ti = task_instance.c
-    # Not `(dag_id, run_id) IN`, for which SQLite reads the whole table.
+    # Do not use `(dag_id, run_id) IN`: SQLite would read the whole table.
     wanted = or_(*(and_(ti.dag_id == dag_id, ti.run_id == run_id) for dag_id, run_id in runs))
     query = select(ti.dag_id, ti.state, func.count().label("number")).where(wanted).group_by(ti.dag_id, ti.state)
     found: dict[str, dict[str, int]] = {}

@@ -13,7 +13,7 @@ _attempt = task_attempt.c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowTask:
-    """Task instance that ran a flow, and where."""
+    """Task instance that ran a flow, and its host."""
 
     key: TaskKey
     host: str | None
@@ -22,7 +22,7 @@ class FlowTask:
 def task_of_flow_run(database: Database, flow_run_id: str) -> FlowTask | None:
     """Return the task instance whose attempt ran a flow; None if no row names it.
 
-    The column has no index, so that this reads the table: only the page of a run whose folder is missing asks.
+    The column has no index, so this reads the whole table. Only the page of a run without a folder calls it.
     """
     if len(flow_run_id) > 250:
         return None

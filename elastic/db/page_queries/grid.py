@@ -1,4 +1,4 @@
-"""Queries of the grid of a DAG: headers of runs, and the states of their task instances, apart from the structure."""
+"""Queries of the grid of a DAG: headers of runs and states of their task instances, without the structure."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _HEADER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeader:
-    """Column of the grid: what it shows of a run."""
+    """Column of the grid: the header of a run."""
 
     run_id: str
     logical_date: dt.datetime
@@ -44,10 +44,10 @@ class RunHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWindow:
-    """Some consecutive runs of a DAG, oldest first."""
+    """Consecutive runs of a DAG, oldest first."""
 
     runs: tuple[RunHeader, ...]
-    #: whether the DAG has runs before the first and after the last one
+    #: whether the DAG has runs before the first or after the last of these
     has_earlier: bool
     has_later: bool
 
@@ -56,7 +56,7 @@ class RunWindow:
 class RunCells:
     """States of the tasks of some runs."""
 
-    #: state by run and task; of a mapped task, that of the copy that needs the most attention
+    #: state by run and task; for a mapped task, the state of the copy that needs the most attention
     states: dict[str, dict[str, TaskState | None]] = field(default_factory=dict)
     #: number of copies by run and mapped task
     copies: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def run_window(database: Database, dag_id: str, limit: int, before: dt.datetime 
 
 
 def date_of_later_runs(database: Database, dag_id: str, after: dt.datetime, limit: int) -> dt.datetime | None:
-    """Return the logical date of the last of the next runs after a date; None if there are no later runs."""
+    """Return the logical date of the last run in the next window after a date; None if there are no later runs."""
     query = select(_run.logical_date).where(_run.dag_id == dag_id, _run.logical_date > after)
     query = query.order_by(_run.logical_date).limit(limit)
     found = database.query(lambda connection: connection.execute(query).scalars().all())
@@ -148,11 +148,11 @@ def _cells(connection: Connection, dag_id: str, run_ids: Sequence[str], task_ids
     for batch in batches if run_ids else ():
         of_tasks = () if batch is None else (_ti.task_id.in_(batch),)
         plain = select(_ti.run_id, _ti.task_id, _ti.state).where(*of_runs, *of_tasks, _ti.map_index < 0)
-        # Rows of the driver: SQLAlchemy's own would double the time for 90,000 strings.
+        # Use the rows of the driver: SQLAlchemy's rows would double the time for 90,000 strings.
         rows = connection.execute(plain).cursor
         for run_id, task_id, state in rows.fetchall() if rows else ():
             found.states[run_id][task_id] = known[state]
-        # Counted by the database: a mapped task may have 100,000 copies.
+        # The database counts, because a mapped task may have 100,000 copies.
         counted = select(_ti.run_id, _ti.task_id, _ti.state, func.count())
         counted = counted.where(*of_runs, *of_tasks, _ti.map_index >= 0)
         for run_id, task_id, state, count in connection.execute(counted.group_by(_ti.run_id, _ti.task_id, _ti.state)):

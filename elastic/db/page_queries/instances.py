@@ -16,7 +16,7 @@ from elastic.db.schema import dag, dag_run, log_line, task_attempt, task_instanc
 
 _run, _ti, _attempt = dag_run.c, task_instance.c, task_attempt.c
 
-#: States in the order in which a list of instances shows them; no state comes before success.
+#: States in the order of a list of instances. Instances without a state come before success.
 _ORDER = (
     TaskState.FAILED,
     TaskState.UP_FOR_RETRY,
@@ -44,7 +44,7 @@ class InstanceFilter:
 
     #: only instances in one of these states; None for all
     states: Collection[TaskState] | None = None
-    #: only instances of this task, and of the tasks of this group; None for all
+    #: only instances of this task, or of the tasks in this group; None for all
     task_id: str | None = None
     group: str | None = None
 
@@ -62,13 +62,13 @@ class InstanceFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """The copies of a mapped task around one of them."""
+    """Neighbours of a copy of a mapped task."""
 
     count: int
     #: map indexes; None if there is no such copy
     previous: int | None
     next: int | None
-    #: next copy that failed, after the last one the first one again
+    #: next failed copy; the search continues from the first copy after the last one
     next_failed: int | None
 
 
@@ -80,9 +80,9 @@ class XComRow:
     at: dt.datetime
     #: length of the JSON value: bytes on MariaDB, else characters
     size: int
-    #: its beginning
+    #: beginning of the value
     value: str
-    #: whether `value` is not all of it
+    #: whether `value` is incomplete
     is_cut: bool
 
 
@@ -95,7 +95,7 @@ def instances_page(
     after: Position | None = None,
     limit: int = 50,
 ) -> tuple[list[TaskInstanceRow], Position | None]:
-    """Return a page of the instances of a run, those that failed first, and the position of the next page.
+    """Return a page of the instances of a run, failed ones first, and the position of the next page.
 
     Args:
         database: The database.
@@ -134,7 +134,7 @@ def errors_of(database: Database, attempt_uuids: Sequence[str]) -> dict[str, str
 
 
 def copies_around(database: Database, key: TaskKey) -> Copies:
-    """Return the copies of a mapped task around one of them; copies that were removed do not count."""
+    """Return the neighbours of a copy of a mapped task; removed copies do not count."""
     there = or_(_ti.state.is_(None), _ti.state != TaskState.REMOVED)
     of_task = (_ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id, _ti.map_index >= 0)
     index = select(_ti.map_index).where(*of_task, there)
@@ -161,9 +161,9 @@ def copies_around(database: Database, key: TaskKey) -> Copies:
 
 
 def next_failed(database: Database, key: TaskKey) -> TaskKey | None:
-    """Return the next failed instance of the run after one of them, by task and map index; None if it is the only one.
+    """Return the next failed instance of a run by task and map index; None if there is no other.
 
-    After the last one comes the first one again.
+    The search continues from the first instance after the last one.
     """
     failed = select(_ti.task_id, _ti.map_index).where(
         _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.state == TaskState.FAILED
@@ -190,7 +190,7 @@ def state_counts(database: Database, dag_id: str, run_id: str) -> dict[TaskState
 
 
 def task_counts(database: Database, key: TaskKey) -> dict[TaskState | None, int]:
-    """Return the number of instances of a task in each state, whatever the map index of the key is."""
+    """Return the number of instances of a task in each state; the map index of the key is ignored."""
     query = select(_ti.state, func.count()).where(
         _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id
     )
@@ -206,7 +206,7 @@ def copies_page(
     after: int = -1,
     limit: int = 100,
 ) -> tuple[list[TaskInstanceRow], bool]:
-    """Return copies of a mapped task after a map index, and whether there are more."""
+    """Return the copies of a mapped task after a map index, and whether there are more."""
     query = select(task_instance).where(
         _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id, _ti.map_index > after
     )
@@ -226,7 +226,7 @@ def keys_of_copies(database: Database, key: TaskKey) -> list[TaskKey]:
 
 
 def last_log_lines(database: Database, key: TaskKey, limit: int = 1000) -> list[LogLine]:
-    """Return the last lines of a task instance that the database keeps."""
+    """Return the last log lines of a task instance in the database."""
     column = log_line.c
     query = select(log_line).where(
         column.dag_id == key.dag_id, column.run_id == key.run_id, column.task_id == key.task_id
@@ -302,13 +302,13 @@ def counts_of_runs(database: Database, dag_id: str, run_ids: Sequence[str]) -> d
 
 
 def dag_ids(database: Database, limit: int = 2000) -> list[str]:
-    """Return the ids of the stored DAGs, for a list of similar ones."""
+    """Return the ids of the stored DAGs, for suggestions."""
     query = select(dag.c.dag_id).order_by(dag.c.dag_id).limit(limit)
     return list(database.query(lambda connection: connection.execute(query).scalars().all()))
 
 
 def run_ids(database: Database, dag_id: str, limit: int = 500) -> list[str]:
-    """Return the ids of the latest runs of a DAG, for a list of similar ones."""
+    """Return the ids of the latest runs of a DAG, for suggestions."""
     query = select(_run.run_id).where(_run.dag_id == dag_id).order_by(_run.logical_date.desc()).limit(limit)
     return list(database.query(lambda connection: connection.execute(query).scalars().all()))
 

@@ -15,7 +15,7 @@ class ServiceState:
     """State of the service."""
 
     has_living_master: bool
-    #: last heartbeat of a master; None if there never was one
+    #: last heartbeat of a master; None if no master has ever started
     last_master_at: dt.datetime | None
     broken_files: int
     #: path and first line of the error of one broken file; empty if there is none

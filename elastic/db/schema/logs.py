@@ -16,9 +16,9 @@ log = Table(
     Column("map_index", Integer),
     Column("try_number", Integer),
     Column("attempt_uuid", Digest),
-    #: user of the web server, or of the process
+    #: name of the user of the web server, or of the process
     Column("owner", Label),
-    #: address from which the user asked for it; null for a change of a command or of the service
+    #: client address of the user; null for a change by a command or by the service
     Column("address", Label),
     Column("detail", Prose),
     Index("ix_log_key", "dag_id", "run_id"),

@@ -1,6 +1,6 @@
 """Tables of connections (encrypted password and extra settings) and variables.
 
-All values of variables are encrypted, because nothing marks those that are secrets.
+All values of variables are encrypted, because any of them may be a secret.
 """
 
 from sqlalchemy import Column, Integer, String, Table

@@ -1,9 +1,9 @@
 """Tables of the users of the web server.
 
 - user_account: names, roles and hashes of passwords
-- session: browsers that are logged in. A row has the digest of the id that the browser sends.
+- session: logged-in browsers. A row has the digest of the session id.
 - api_token: tokens of programs, stored as digests
-- login_try: failed logins of the last minutes, which delay further ones
+- login_try: failed logins of the last minutes, which delay further logins
 """
 
 from sqlalchemy import Boolean, Column, Index, String, Table, false, true
@@ -18,10 +18,10 @@ user_account = Table(
     Column("role", Word, nullable=False),
     #: argon2 or scrypt hash
     Column("password_hash", LongText, nullable=False),
-    #: true while the password is the one that a command made up
+    #: true while the user has the password that a command generated
     Column("is_password_initial", Boolean, nullable=False, server_default=false()),
     Column("is_active", Boolean, nullable=False, server_default=true()),
-    #: time zone in which the user reads times; null for that of the browser
+    #: time zone of times on pages; null for the zone of the browser
     Column("zone", String(64)),
     Column("created_at", Instant, nullable=False),
     Column("logged_in_at", Instant),
@@ -50,7 +50,7 @@ api_token = Table(
     Column("digest", Digest, nullable=False, unique=True),
     Column("username", Key, nullable=False, index=True),
     Column("name", Label, nullable=False),
-    #: at most the role of the user at each use
+    #: role of the token; it never has more rights than the user
     Column("role", Word, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
@@ -63,7 +63,7 @@ login_try = Table(
     "login_try",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    #: SHA-256 of the name that was given, which may be a password in the wrong field
+    #: SHA-256 of the given name, which may be a password in the wrong field
     Column("account", Digest, nullable=False),
     Column("address", Digest, nullable=False),
     Column("at", Instant, nullable=False),

@@ -22,7 +22,7 @@ class ApiToken:
     id: int
     username: str
     name: str
-    #: role of the token; at each use, the lower one of this and the user's counts
+    #: role of the token; a request has the lower one of this role and the user's
     role: Role
     created_at: dt.datetime
     expires_at: dt.datetime | None
@@ -70,7 +70,7 @@ class ApiTokenStore:
         return self._database.write(work)
 
     def find(self, secret: str, time: dt.datetime) -> ApiToken | None:
-        """Return a token that has not expired and whose user is active, with the role that counts now, or None."""
+        """Return a valid token of an active user, with the effective role, or None."""
         columns = [table.c[name] for name in ApiToken.__dataclass_fields__]
         query = (
             select(*columns, user_account.c.role.label("user_role"))
@@ -94,7 +94,7 @@ class ApiTokenStore:
         self._database.write(lambda connection, _: connection.execute(change).close())
 
     def revoke(self, token_id: int, username: str | None = None) -> None:
-        """Delete a token: of this user, or of any user.
+        """Delete a token of this user, or of any user.
 
         Raises:
             UnknownRowError: There is no such token.

@@ -76,7 +76,7 @@ class ConnectionStore:
         return [Connection(conn_id=row.conn_id, **{name: getattr(row, name) for name in _PLAIN}) for row in rows]
 
     def listed(self) -> list[ListedConnection]:
-        """Return all connections, and whether each has a password and extra settings. No key is needed."""
+        """Return all connections, and whether each has a password and extra settings. This needs no key."""
         columns = [table.c[name] for name in ("conn_id", *_PLAIN)]
         flags = [table.c[name].is_not(None).label(f"has_{name}") for name in ("password", "extra")]
         query = select(*columns, *flags).order_by(table.c.conn_id)
@@ -92,9 +92,9 @@ class ConnectionStore:
         """Store a connection from its fields. A password or extra settings of None keep the stored ones.
 
         Raises:
-            RowExistsError: It is new, and the id exists.
-            UnknownRowError: It is not new, and the id is unknown.
-            MissingKeyError: It has secrets and there is no key. Nothing was stored.
+            RowExistsError: A new connection has an existing id.
+            UnknownRowError: A changed connection has an unknown id.
+            MissingKeyError: The connection has secrets and there is no key. Nothing was stored.
         """
         row = self._row(Connection(**{**fields, "extra": fields.get("extra") or {}}))
         kept = {name for name in ("password", "extra") if fields.get(name) is None}
@@ -105,7 +105,9 @@ class ConnectionStore:
             if is_new:
                 done = transaction.execute(insert_if_absent(transaction, table), row).rowcount == 1 or again
                 if not done:
-                    raise RowExistsError("connection", row["conn_id"], "choose another id, or change that one")
+                    raise RowExistsError(
+                        "connection", row["conn_id"], "choose another id, or change the existing connection"
+                    )
             elif not transaction.execute(change.values(**changed)).rowcount:
                 raise UnknownRowError("connection", row["conn_id"], "`elastic connections list` lists them")
             audit.note(transaction, "connection set", row["conn_id"])

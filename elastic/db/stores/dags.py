@@ -132,7 +132,7 @@ def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
 
 
 def dag_named(database: Database, dag_id: str) -> DagRow | None:
-    """Return the stored DAG with an id, also one that no file defines now, or None."""
+    """Return the stored DAG with an id, even if no file defines it, or None."""
     query = _WITH_CURSOR.where(same(dag.c.dag_id, dag_id))
     row = database.query(lambda connection: connection.execute(query).one_or_none())
     return None if row is None else _dag_row(row)

@@ -1,4 +1,4 @@
-"""Stores of sessions and of failed logins. Both keep digests, so that a copy of the database opens no session."""
+"""Stores of sessions and of failed logins. Both store digests, so that a copy of the database opens no session."""
 
 import datetime as dt
 import hashlib
@@ -13,13 +13,13 @@ from elastic.db.schema import login_try, user_account
 from elastic.db.schema import session as table
 from elastic.db.stores.users import Role
 
-#: Time for which failed logins count.
+#: Period for which failed logins count.
 TRY_PERIOD = dt.timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession:
-    """Session with the present rights of its user."""
+    """Session with the current rights of its user."""
 
     username: str
     role: Role
@@ -41,29 +41,29 @@ class FailedLogins:
 
 
 class SessionStore:
-    """Store of sessions, by the ids that browsers send.
+    """Store of sessions by session id.
 
     Args:
         database: The database.
         idle: Time without a request after which a session ends.
-        absolute: Time after which it ends anyway.
+        absolute: Time from the login after which a session ends in any case.
     """
 
     def __init__(self, database: Database, *, idle: dt.timedelta, absolute: dt.timedelta) -> None:
         self._database, self._idle, self._absolute = database, idle, absolute
 
     def open(self, session_id: str, username: str, address: str, time: dt.datetime, *, password_hash: str) -> bool:
-        """Store a session of a user whose password was verified, and remove the sessions that have ended.
+        """Store a session of a user with a verified password, and remove the sessions that have ended.
 
         Args:
             session_id: A new id.
             username: The user.
-            address: The address from which the user asks.
+            address: The client address.
             time: The time.
-            password_hash: The hash that the password has.
+            password_hash: The hash of the verified password.
 
         Returns:
-            Whether the session is open: not if the user was disabled, deleted or given another password since.
+            Whether the session is open: False if the user was disabled, deleted or given another password meanwhile.
         """
         row = {
             "digest": digest_of(session_id),
@@ -77,7 +77,7 @@ class SessionStore:
         ended = or_(table.c.seen_at < time - self._idle, table.c.created_at < time - self._absolute)
 
         def work(connection: Connection, _: bool) -> bool:
-            # Locked: a change of the user ends all sessions of the user, or makes this one impossible.
+            # Lock the row: a concurrent change of the user either ends this session or prevents it.
             found = connection.execute(user).one_or_none()
             if found is None or not found.is_active or found.password_hash != password_hash:
                 return False
@@ -92,7 +92,7 @@ class SessionStore:
         return self._database.write(work)
 
     def find(self, session_id: str, time: dt.datetime) -> OpenSession | None:
-        """Return a session that has not ended and whose user is active, or None."""
+        """Return a session that has not ended and belongs to an active user, or None."""
         query = (
             select(
                 table.c.username,
@@ -138,16 +138,16 @@ class SessionStore:
 
 
 class LoginTries:
-    """Store of failed logins by account and address, where a network of IPv6 counts as one address.
+    """Store of failed logins by account and address. An IPv6 network counts as one address.
 
-    A login is recorded before its password is verified, so that parallel ones count each other.
+    Record a login before verifying its password, so that parallel logins count each other.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def begin(self, username: str, address: str, time: dt.datetime) -> int:
-        """Record a login as failed, and return its id. The old ones are forgotten."""
+        """Record a login as failed, delete old records, and return the id of the new one."""
         row = {"account": digest_of(username), "address": _digest_of_address(address), "at": time}
 
         def work(connection: Connection, _: bool) -> int:
@@ -159,7 +159,7 @@ class LoginTries:
         return self._database.write(work)
 
     def failed(self, username: str, address: str, time: dt.datetime, *, besides: int) -> FailedLogins:
-        """Return the failed logins of an address in the last minutes, besides the one with this id."""
+        """Return the failed logins of an address in the last minutes, except the one with this id."""
         of_address = login_try.c.address == _digest_of_address(address)
         query = (
             select(login_try.c.account, func.count().label("tries"), func.max(login_try.c.at).label("last_at"))
@@ -175,17 +175,17 @@ class LoginTries:
         )
 
     def drop(self, try_id: int) -> None:
-        """Forget one login, whose password was not verified."""
+        """Delete a login whose password was not verified."""
         same = login_try.c.id == try_id
         self._database.write(lambda connection, _: connection.execute(delete(login_try).where(same)).close())
 
     def note(self, event: str, username: str, address: str) -> None:
-        """Log that the password was wrong. `username` is a known name, as the given one may be a password."""
+        """Log a wrong password. `username` must be a known name, because the given name may be a password."""
         with audit.acting_for(audit.Actor(username, address)):
             audit.record(self._database, event, f"from {address}")
 
     def forget(self, username: str, address: str) -> None:
-        """Forget the failed logins of an account from an address, after a login that worked."""
+        """Delete the failed logins of an account from an address, after a successful login."""
         same = (login_try.c.account == digest_of(username)) & (login_try.c.address == _digest_of_address(address))
         self._database.write(lambda connection, _: connection.execute(delete(login_try).where(same)).close())
 
@@ -196,7 +196,7 @@ def digest_of(text: str) -> str:
 
 
 def _digest_of_address(address: str) -> str:
-    """Return the digest of the address as which logins count: of IPv6, the network of 64 bits that one user has."""
+    """Return the digest of an address; for IPv6, of its /64 network, which usually belongs to one user."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

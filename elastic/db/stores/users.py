@@ -1,4 +1,4 @@
-"""Store of the users of the web server. It keeps hashes of passwords, never passwords."""
+"""Store of the users of the web server. It contains hashes of passwords, never passwords."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -32,11 +32,11 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Place in the order of the roles, from 0."""
+        """Position in the order of the roles, from 0."""
         return list(Role).index(self)
 
     def covers(self, other: "Role") -> bool:
-        """Return whether this role has all rights of another one."""
+        """Return whether this role has all rights of another role."""
         return self.rank >= other.rank
 
 
@@ -47,10 +47,10 @@ class User:
     username: str
     role: Role
     password_hash: str = field(repr=False)
-    #: True while the password is the one that a command made up
+    #: True while the user has the password that a command generated
     is_password_initial: bool
     is_active: bool
-    #: time zone in which the user reads times; None for that of the browser
+    #: time zone of times on pages; None for the zone of the browser
     zone: str | None
     created_at: dt.datetime
     logged_in_at: dt.datetime | None
@@ -71,7 +71,7 @@ class UserStore:
         return [_user(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
 
     def find(self, username: str) -> User | None:
-        """Return a user, or None. A name that no user can have is never compared with those in the database."""
+        """Return a user, or None. A name that is not a valid id is never sent to the database."""
         if not username.isascii() or not username.isprintable():
             return None
         query = select(table).where(table.c.username == username)
@@ -90,7 +90,7 @@ class UserStore:
         return found
 
     def is_empty(self) -> bool:
-        """Return whether there is no user."""
+        """Return whether there are no users."""
         query = select(func.count()).select_from(table)
         return self._database.query(lambda connection: connection.execute(query).scalar_one()) == 0
 
@@ -101,7 +101,7 @@ class UserStore:
             username: The name, which is a valid id.
             role: The role.
             password_hash: The hash of the password.
-            is_initial: Whether a command made up the password.
+            is_initial: Whether a command generated the password.
 
         Raises:
             RowExistsError: The name is taken.
@@ -174,12 +174,12 @@ class UserStore:
         self._database.write(work)
 
     def set_zone(self, username: str, zone: str | None) -> None:
-        """Set the time zone in which a user reads times; None for that of the browser."""
+        """Set the time zone of times on pages; None for the zone of the browser."""
         change = update(table).where(table.c.username == username).values(zone=zone)
 
         def work(connection: Connection, _: bool) -> None:
             connection.execute(change)
-            audit.note(connection, "time zone set", f"{username}: {zone or 'that of the browser'}")
+            audit.note(connection, "time zone set", f"{username}: {zone or 'the zone of the browser'}")
 
         self._database.write(work)
 
@@ -212,13 +212,13 @@ def _locked(connection: Connection, username: str) -> Any:
 
 
 def _check_admin_left(connection: Connection, before: Any) -> None:
-    """Raise an error if a user is the last active admin, without whom no one could manage users."""
+    """Raise UsageError if a user is the last active admin, because users could not be managed without one."""
     if before.role != Role.ADMIN or not before.is_active:
         return
     admins = select(table.c.username).where(table.c.role == Role.ADMIN, table.c.is_active.is_(True))
     others = connection.execute(admins.where(table.c.username != before.username).with_for_update()).all()
     if not others:
-        raise UsageError(f"user {before.username!r} is the last active admin; make another user an admin first.")
+        raise UsageError(f"user {before.username!r} is the last active admin; give another user the role admin first.")
 
 
 def _unknown(username: str) -> UnknownRowError:

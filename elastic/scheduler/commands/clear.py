@@ -31,7 +31,7 @@ class ClearOptions:
 
 
 def to_clear(database: Database, dag: DagSpec, options: ClearOptions) -> list[TaskInstanceRow]:
-    """Return the instances that `clear` would reset: the selected instances that have a state.
+    """Return the instances that `clear` would reset: the selected ones with a state.
 
     Raises:
         UsageError: The range is invalid, or the DAG has no such task.
@@ -64,7 +64,7 @@ def _wanted(dag: DagSpec, options: ClearOptions) -> frozenset[str] | None:
     if options.task_id is not None:
         if options.task_id not in dag.tasks:
             raise UsageError(
-                f"DAG {dag.dag_id!r} has no task {options.task_id!r} in its present version, so it cannot run again."
+                f"DAG {dag.dag_id!r} has no task {options.task_id!r} in its current version; it cannot run again."
             )
         chosen = frozenset({options.task_id})
     elif options.task_regex is not None:

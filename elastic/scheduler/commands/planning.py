@@ -24,7 +24,7 @@ from elastic.scheduler.errors import LogicalDateError
 #: Maximum number of runs of a range.
 _MAX_RUNS = 100_000
 
-#: Years of logical dates: beyond them, time zones and intervals leave the years that can be represented.
+#: Range of years of logical dates: outside it, time zones and intervals exceed the range of `datetime`.
 _FIRST_YEAR, _END_YEAR = 1900, 9000
 
 
@@ -66,7 +66,7 @@ def intervals_of(
 
 
 def check_logical_date(date: dt.datetime) -> dt.datetime:
-    """Return a logical date that every time zone and database can represent with the interval that it begins.
+    """Return a logical date that every time zone and database can represent together with its data interval.
 
     Raises:
         LogicalDateError: The date is before or after the years in which runs can be.
@@ -80,7 +80,7 @@ def check_logical_date(date: dt.datetime) -> dt.datetime:
 
 
 def new_run(dag_id: str, schedule: Schedule, interval: DataInterval, run_type: RunType) -> DagRun:
-    """Return the run of a DAG for an interval, to be stored by `ensure_run`.
+    """Return the run of a DAG for an interval, for `ensure_run` to store.
 
     Raises:
         LogicalDateError: The interval is outside of the years in which runs can be.

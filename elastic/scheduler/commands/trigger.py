@@ -18,7 +18,7 @@ from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.errors import ConfError
 
-#: Maximum levels of nesting in the parameters of a run, far below what JSON parsers and pages can read.
+#: Maximum nesting of the parameters of a run (levels), far below the limits of JSON parsers and pages.
 _MAX_CONF_DEPTH = 20
 
 
@@ -28,7 +28,7 @@ class RunRequest:
 
     #: logical date; None for now
     date: dt.datetime | None = None
-    #: None for an id made from the date
+    #: None for an id derived from the date
     run_id: str | None = None
     #: parameters for the tasks
     conf: Mapping[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def trigger_run(
         deployment: Database, folders and limits.
         dag: The DAG.
         date: Logical date; None for now.
-        run_id: Id of the run; None for an id made from the date.
+        run_id: Id of the run; None for an id derived from the date.
         conf: Parameters for the tasks.
         is_served: True if a master of the scheduler service runs it; False if the caller does.
 
@@ -69,8 +69,8 @@ def queue_run(database: Database, dag: DagSpec, schedule: Schedule, digests: Dig
     Args:
         database: The database.
         dag: The DAG.
-        schedule: Its schedule, which sets the data interval.
-        digests: Source and structure that the run has.
+        schedule: The schedule of the DAG, which determines the data interval.
+        digests: Digests of source and structure for the run.
         request: Date, id and parameters of the run.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Trigger of a stored DAG: queue a run without loading the DAG file."""
+"""Queue a run of a stored DAG without loading the DAG file."""
 
 import datetime as dt
 import json
@@ -47,7 +47,7 @@ def trigger_stored(
         raise UnknownRowError("DAG", dag_id, "`elastic dags list` lists them")
     structure = structure_of(database, row.structure_digest or "")
     if not row.is_active or structure is None:
-        raise UsageError(f"DAG {dag_id!r} is no longer in its file; restore the file, and trigger it again.")
+        raise UsageError(f"DAG {dag_id!r} is no longer in its file; restore the file and trigger the DAG again.")
     dag = from_dict(json.loads(structure))
     request = RunRequest(date=date, run_id=run_id, conf=conf or {})
     digests = Digests(row.source_digest, row.structure_digest)

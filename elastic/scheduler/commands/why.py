@@ -1,4 +1,4 @@
-"""Why: the present verdicts on a task instance, from the rows of its run and the structure of its DAG."""
+"""Current verdicts on a task instance, from the rows of its run and the structure of its DAG."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def verdicts_at(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots, now: d
 def stored_verdicts(
     database: Database, dag: DagSpec, schedule: Schedule, run: DagRun, key: TaskKey, now: dt.datetime
 ) -> list[Verdict]:
-    """Return the present verdicts on a task instance of a stored DAG.
+    """Return the current verdicts on a task instance of a stored DAG.
 
     Raises:
         UsageError: The run has no such instance.

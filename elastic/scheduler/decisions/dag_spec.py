@@ -63,7 +63,7 @@ class DagSpec:
         )
 
     def matching(self, task_regex: str) -> frozenset[str]:
-        """Return the ids of the tasks that contain a match.
+        """Return the ids of tasks that contain a match.
 
         Raises:
             DefinitionError: The regular expression is invalid.

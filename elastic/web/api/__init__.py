@@ -1,1 +1,1 @@
-"""JSON interface below `/api/v1`: one module for each kind of thing."""
+"""JSON API below `/api/v1`."""

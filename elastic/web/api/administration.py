@@ -1,4 +1,4 @@
-"""Pools, variables, connections, users and tokens. No answer contains a secret."""
+"""Pools, variables, connections, users and tokens. Only the response that creates a token contains a secret."""
 
 import datetime as dt
 from typing import Annotated, Any
@@ -37,7 +37,7 @@ class PoolBody(BaseModel, extra="forbid"):
 
 
 class VariableBody(BaseModel, extra="forbid"):
-    """Variable to store. No answer contains its value."""
+    """Variable to store. No response contains the value."""
 
     value: str = Field(max_length=200_000)
     description: str | None = Field(default=None, max_length=2000)
@@ -72,7 +72,7 @@ class UserChange(BaseModel, extra="forbid"):
 
 
 class TokenBody(BaseModel, extra="forbid"):
-    """Token to make."""
+    """Token to create."""
 
     name: str = Field(min_length=1, max_length=200)
     role: Role = Role.VIEWER
@@ -167,7 +167,7 @@ def create_user(request: Request, body: UserBody) -> Response:
 
 @router.patch("/users/{name}", requires=Right.MANAGE_USERS)
 def change_user(request: Request, name: Name, body: UserChange) -> Response:
-    """Change the role, the password or the state of a user, which ends the user's logins."""
+    """Change the role, the password or the state of a user, which ends the sessions of the user."""
     store = UserStore(context_of(request).database)
     store.get(name)
     password_hash = hash_password(check_password(name, body.password)) if body.password is not None else None
@@ -177,7 +177,7 @@ def change_user(request: Request, name: Name, body: UserChange) -> Response:
 
 @router.delete("/users/{name}", requires=Right.MANAGE_USERS, status_code=204)
 def delete_user(request: Request, name: Name) -> Response:
-    """Delete a user with all logins and tokens."""
+    """Delete a user with all sessions and tokens."""
     UserStore(context_of(request).database).delete(name)
     return Response(status_code=204)
 
@@ -190,12 +190,12 @@ def tokens(request: Request) -> Response:
 
 @router.post("/tokens", requires=Right.MANAGE_TOKENS, status_code=201)
 def create_token(request: Request, body: TokenBody) -> Response:
-    """Make a token of the user. Only this answer contains it."""
+    """Create a token of the user. Only this response contains it."""
     identity, context, secret = _user(request), context_of(request), new_token()
     time = context.clock()
     role = min(body.role, identity.role, key=lambda one: one.rank)
     ends = [time + dt.timedelta(days=body.days)] if body.days else []
-    # A token that ends must not make one that outlives it.
+    # A token with an expiry must not create one that outlives it.
     expires_at = min([*ends, *([identity.expires_at] if identity.expires_at else [])], default=None)
     number = ApiTokenStore(context.database).add(
         secret, identity.username, name=body.name, role=role, time=time, expires_at=expires_at

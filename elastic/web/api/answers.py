@@ -1,4 +1,4 @@
-"""Answers of the API: JSON with an ETag, and pages of lists with the address of the next one."""
+"""Responses of the API: JSON with an ETag, and pages of lists with the URL of the next page."""
 
 import datetime as dt
 import hashlib
@@ -25,7 +25,7 @@ After = Annotated[str, Query(max_length=800)]
 
 
 def answer(request: Request, value: Any, status: int = 200, **headers: str) -> Response:
-    """Return a value as JSON, or 304 if the program has it already."""
+    """Return a value as JSON, or 304 if the client already has it."""
     body = json.dumps(plain(value), ensure_ascii=True, allow_nan=False).encode()
     if request.method == "GET" and status == 200:
         headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -35,13 +35,13 @@ def answer(request: Request, value: Any, status: int = 200, **headers: str) -> R
 
 
 def page(request: Request, found: Sequence[T], limit: int, key: Callable[[T], Sequence[object]]) -> Response:
-    """Return a page of a list, and the address of the next one.
+    """Return a page of a list, and the URL of the next page.
 
     Args:
         request: The request.
         found: At most one row more than the page has.
-        limit: Rows of the page.
-        key: Returns the key of a row, after which the next page begins.
+        limit: Number of rows on the page.
+        key: Returns the key of a row; the next page starts after the key of the last row.
     """
     following = None
     if len(found) > limit:
@@ -52,7 +52,7 @@ def page(request: Request, found: Sequence[T], limit: int, key: Callable[[T], Se
 
 
 def plain(value: Any) -> Any:
-    """Return a record as JSON values. Times are in UTC; numbers that JSON lacks become null."""
+    """Return a record as JSON values. Times are in UTC; NaN and infinity become null."""
     if isinstance(value, dt.datetime):
         return utc_text(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -29,7 +29,7 @@ router = Router(prefix=PREFIX, tags=["DAGs"])
 class DagQuery(BaseModel):
     """Selection of DAGs."""
 
-    q: str = Field(default="", max_length=200, description="part of the id, the owner or a tag")
+    q: str = Field(default="", max_length=200, description="substring of the id, the owner or a tag")
     tag: str = Field(default="", max_length=200)
     owner: str = Field(default="", max_length=250)
     state: str = Field(default="", max_length=20, description="failed or running")
@@ -48,7 +48,7 @@ class NewRun(BaseModel, extra="forbid"):
     """Run to queue."""
 
     logical_date: str | None = Field(default=None, max_length=60, description="ISO 8601 with zone; by default now")
-    run_id: str | None = Field(default=None, max_length=250, description="by default made from the date")
+    run_id: str | None = Field(default=None, max_length=250, description="by default derived from the date")
     conf: dict[str, Any] = Field(default_factory=dict, description="parameters for the tasks")
 
 
@@ -60,7 +60,7 @@ class Clearing(BaseModel, extra="forbid"):
     upstream: bool = False
     downstream: bool = False
     only_failed: bool = False
-    dry_run: bool = Field(default=True, description="only return what would be cleared")
+    dry_run: bool = Field(default=True, description="only return the task instances that would be cleared")
 
 
 @router.get("/dags", requires=Right.READ)
@@ -127,12 +127,14 @@ def get_run(request: Request, dag_id: Name, run_id: Name) -> Response:
 
 @router.post("/dags/{dag_id}/runs/{run_id}/clear", requires=Right.CLEAR)
 def clear(request: Request, dag_id: Name, run_id: Name, wanted: Clearing) -> Response:
-    """Clear task instances of a run, so that they run again; by default only say which."""
+    """Clear task instances of a run, so that they run again; by default only list them."""
     database, run = context_of(request).database, _run(request, dag_id, run_id)
     dag = dag_named(database, dag_id)
     found = structure(database, dag.structure_digest if dag else run.structure_digest)
     if found is None:
-        raise Conflict(f"The structure of DAG {dag_id!r} is not stored.", "Let a master load its file again.")
+        raise Conflict(
+            f"The structure of DAG {dag_id!r} is not stored.", "A master stores the structure when it loads the file."
+        )
     options = ClearOptions(
         start=run.logical_date,
         end=run.logical_date,
@@ -173,10 +175,10 @@ def _dag(one: ListedDag, found: DagList) -> dict[str, Any]:
 
 
 def _stored(request: Request, dag_id: str) -> dict[str, Any]:
-    """Return a DAG of the list, also one that is gone from its file.
+    """Return a DAG, including one that is gone from its file.
 
     Raises:
-        NotFound: It is not stored.
+        NotFound: The DAG is not stored.
     """
     database = context_of(request).database
     for gone in (False, True):

@@ -35,6 +35,6 @@ def describe(routes: list[Any]) -> dict[str, Any]:
 
 
 _INTRODUCTION = (
-    "Send an API token in the header `Authorization: Bearer els_...`. Lists have `items` and the address of the `next` "
-    "page. Errors are problem documents (RFC 9457). An answer to GET has an ETag."
+    "Send an API token in the header `Authorization: Bearer els_...`. Lists have `items` and the URL of the `next` "
+    "page. Errors are problem documents (RFC 9457). A response to GET has an ETag."
 )

@@ -1,4 +1,4 @@
-"""Account of the user: time zone and password."""
+"""Account page: time zone and password of the user."""
 
 from typing import Annotated
 from zoneinfo import available_timezones
@@ -34,9 +34,11 @@ def account_page(request: Request) -> Response:
 def set_zone(request: Request, zone: Annotated[str, Form()] = "") -> Response:
     """Set the time zone in which the user reads times."""
     if zone and zone_of(zone) is None:
-        return _page(request, 400, problem=f"There is no time zone {zone[:64]!r}; choose one of the list.", given=zone)
+        return _page(
+            request, 400, problem=f"There is no time zone {zone[:64]!r}; choose one from the list.", given=zone
+        )
     UserStore(context_of(request).database).set_zone(_user(request).username, zone or None)
-    return redirect(request, "/account", f"Times are shown in {zone or 'the zone of your browser'} now.")
+    return redirect(request, "/account", f"Times are now shown in {zone or 'the zone of your browser'}.")
 
 
 @router.post("/account/password", requires=Right.PREFER)
@@ -51,9 +53,9 @@ def set_password(
     try:
         before = logins.verify(user.username, current, address, event="password check failed")
     except LoginRefusedError:
-        return _page(request, 400, problem="The present password is wrong; nothing was changed.")
+        return _page(request, 400, problem="The current password is wrong; nothing was changed.")
     except LoginDelayedError as error:
-        problem = f"The present password was wrong too often; wait {error.seconds} s and try again."
+        problem = f"The current password was wrong too often; wait {error.seconds} s and try again."
         response = _page(request, 429, problem=problem)
         response.headers["Retry-After"] = str(error.seconds)
         return response

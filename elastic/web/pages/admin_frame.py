@@ -1,4 +1,4 @@
-"""What the pages of administration share: their tables, their forms, and the answers to their forms."""
+"""Shared parts of the administration pages: tables, forms, and the responses to forms."""
 
 from collections.abc import Callable
 
@@ -29,14 +29,14 @@ def show_form(request: Request, view: FormView, status: int = 200) -> Response:
 def stored(
     request: Request, store: Callable[[], None], *, back: str, message: str, form: Callable[[str], FormView]
 ) -> Response:
-    """Store what a form has, and go back to the list; a refused form comes back with what was typed.
+    """Store the values of a form and redirect to the list; show a refused form again with the typed values.
 
     Args:
         request: The request.
-        store: Stores it.
-        back: Address of the list.
-        message: What the list says then.
-        form: Returns the form with a problem.
+        store: Stores the values.
+        back: URL of the list.
+        message: Message that the list shows once.
+        form: Returns the form with an error.
     """
     try:
         store()

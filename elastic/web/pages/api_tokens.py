@@ -1,4 +1,4 @@
-"""API tokens: made here, and shown once."""
+"""API tokens: list, create, revoke."""
 
 import datetime as dt
 from typing import Annotated
@@ -28,22 +28,22 @@ _URL = "/admin/tokens"
 
 
 class TokenForm(BaseModel):
-    """What the form sends."""
+    """Fields of the form."""
 
     name: str = Field(default="", max_length=200)
     role: Role = Role.VIEWER
     days: str = Field(default="90", max_length=5)
 
     def lifetime(self) -> dt.timedelta | None:
-        """Return how long the token is valid; None for ever.
+        """Return the lifetime of the token; None for no limit.
 
         Raises:
-            UsageError: The name is missing, or the days are no number.
+            UsageError: The name is missing, or the days are not a number.
         """
         if not self.name.strip():
-            raise UsageError("the token needs a name, such as that of the program that uses it.")
+            raise UsageError("the name is missing; give the name of the program that uses the token.")
         if not self.days.isdecimal() or int(self.days) > 3650:
-            raise UsageError(f"the days must be a number from 0 (for ever) to 3650, got {self.days!r}.")
+            raise UsageError(f"the days must be a number from 0 (no limit) to 3650, got {self.days!r}.")
         return dt.timedelta(days=int(self.days)) if int(self.days) else None
 
 
@@ -64,7 +64,7 @@ def tokens(request: Request) -> Response:
                 text("expired" if one.expires_at and one.expires_at <= now else "valid"),
             ),
             actions=(
-                RowAction(text="Revoke", url=f"{_URL}/{one.id}/revoke", question="Programs that use it are refused."),
+                RowAction(text="Revoke", url=f"{_URL}/{one.id}/revoke", question="Requests with this token will fail."),
             ),
         )
         for one in ApiTokenStore(context_of(request).database).all()
@@ -89,7 +89,7 @@ def new(request: Request) -> Response:
 
 @router.post(f"{_URL}/new", requires=Right.MANAGE_TOKENS)
 def create(request: Request, given: Annotated[TokenForm, Form()]) -> Response:
-    """Make a token, and show it once."""
+    """Create a token and show it once."""
     identity, context = _user(request), context_of(request)
     try:
         lifetime = given.lifetime()
@@ -131,7 +131,11 @@ def _form(given: TokenForm, problem: str = "") -> FormView:
         button="Create",
         fields=(
             FormField(
-                name="name", label="Name", value=given.name, is_required=True, help="Of the program that uses it."
+                name="name",
+                label="Name",
+                value=given.name,
+                is_required=True,
+                help="Name of the program that uses the token.",
             ),
             FormField(
                 name="role",
@@ -139,8 +143,8 @@ def _form(given: TokenForm, problem: str = "") -> FormView:
                 value=given.role,
                 kind="select",
                 options=tuple((str(role), str(role)) for role in Role),
-                help="At each use, at most your role counts.",
+                help="The token never has more rights than its user.",
             ),
-            FormField(name="days", label="Days", value=given.days, help="After which it expires; 0 for never."),
+            FormField(name="days", label="Days", value=given.days, help="Days until the token expires; 0 for never."),
         ),
     )

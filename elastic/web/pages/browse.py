@@ -37,7 +37,7 @@ _PAGE_SIZE = 50
 
 
 class BrowseQuery(BaseModel):
-    """State of a page in its address."""
+    """Filters and position of a page, from its query."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class BrowseQuery(BaseModel):
 
     @property
     def rows(self) -> RowFilter:
-        """The rows that the page shows."""
+        """Selection of rows."""
         return RowFilter(
             dag_id=self.dag.strip(),
             run_id=self.run.strip(),
@@ -67,11 +67,11 @@ class BrowseQuery(BaseModel):
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the page shows a selection."""
+        """Whether any filter is set."""
         return any(self.model_dump(exclude={"after"}).values())
 
     def url(self, path: str, after: str = "") -> str:
-        """Return the address of a page with these filters."""
+        """Return the URL of a page with these filters."""
         return url_of(path, **self.model_dump(exclude={"after"}), after=after)
 
 
@@ -154,7 +154,7 @@ def instances(request: Request, view: View) -> Response:
             url="/browse/instances",
             columns=("task", "DAG", "run", "state", "started", "took", "#tries", "host"),
             rows=rows,
-            empty=("No task instances yet", "They are made with the first run of a DAG."),
+            empty=("No task instances yet", "The first run of a DAG creates them."),
             filters=(
                 FormField(name="dag", label="DAG", value=view.dag),
                 FormField(name="run", label="run", value=view.run),
@@ -219,7 +219,7 @@ def import_errors(request: Request) -> Response:
         url="/browse/import-errors",
         columns=("file", "last tried", "error"),
         rows=rows,
-        empty=("No broken files", "Every DAG file could be loaded."),
+        empty=("No broken files", "All DAG files were loaded."),
         note="The last good version of a DAG keeps running while its file is broken.",
     )
     return _table(request, BrowseQuery(), "", view)
@@ -244,7 +244,7 @@ def events_table(request: Request, view: BrowseQuery, *, title: str, path: str) 
         filters.append(FormField(name="users", label="only by web users", value=view.users, kind="checkbox"))
     more = _after(found, [shown[-1][0]]) if shown else ""
     columns = ("event", "when", "who", *(("from",) if is_audit else ()), "DAG", "run", "task", "detail")
-    empty = ("No events yet", "Every change of a state and every action of a user appears here.")
+    empty = ("No events yet", "State changes and actions of users appear here.")
     table = TableView(title=title, url=path, columns=columns, rows=rows, empty=empty, filters=filters)
     return _table(request, view, more, table)
 

@@ -27,7 +27,7 @@ router = Router()
 def chunk_by_number(
     request: Request, run_id: str, step: StepNumber, chunk: Annotated[int, Query(ge=0, lt=1 << 62)] = 0
 ) -> Response:
-    """Lead to the chunk whose number was typed."""
+    """Redirect to the chunk with the given number."""
     return redirect(request, f"/flows/{quote(run_id, safe='')}/{step}/chunks/{chunk}")
 
 
@@ -78,7 +78,7 @@ def _missing(opened: OpenStep, chunk_id: int, total: int) -> MissingError:
 
 
 def _state(view: ChunkView) -> dict[str, Any]:
-    """Return how the chunk is, in a few words, with the class of its colour."""
+    """Return the state of the chunk in a few words, with the CSS class of its colour."""
     if view.damage:
         return {"css": "s-failed", "glyph": "⚠", "text": "damaged"}
     still = sum(not kept.is_redriven for kept in view.letters)

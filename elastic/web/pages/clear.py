@@ -1,4 +1,4 @@
-"""Clear task instances: a page that lists what would be cleared, and the form that clears it."""
+"""Clear task instances: a page that lists them, and the form that clears them."""
 
 from typing import Annotated, Any
 
@@ -29,15 +29,15 @@ BOXES = (
     ("downstream", "downstream tasks", True),
     ("past", "past runs", False),
     ("future", "future runs", False),
-    ("only_failed", "only what failed", False),
+    ("only_failed", "only failed", False),
 )
-#: Instances that the page lists.
+#: Maximum number of instances that the page lists.
 _MAX_LISTED = 200
 
 
 @router.get("/dags/{dag_id}/clear", requires=Right.CLEAR)
 def clear_form(request: Request, dag_id: str) -> Response:
-    """Show what would be cleared."""
+    """Show the task instances that would be cleared."""
     dag = dag_of(request, dag_id)
     query = QueryValues(request)
     run = run_of(request, dag_id, query.text("run"))
@@ -83,15 +83,15 @@ def clear(
     dag = dag_of(request, dag_id)
     found_run = run_of(request, dag_id, run)
     if map_index and not (map_index.isascii() and map_index.isdecimal() and len(map_index) < 10):
-        raise BadRequest("The number of the copy is not valid.", "Go back and load the page again.")
+        raise BadRequest("The map index is not valid.", "Go back and load the page again.")
     index = int(map_index) if map_index else -1
     ticked = {name for name, _, _ in BOXES if name in (tick or ())}
     found = _found(request, dag, _options(found_run, task, index, ticked))
     cleared = transitions.clear(context_of(request).database, [one.key for one in found])
     count = f"{len(cleared):,} task instance{' was' if len(cleared) == 1 else 's were'}"
-    then = "They run again as soon as they can."
+    then = "They run again as soon as possible."
     if not found_run.is_served:
-        # No master takes the run of a command.
+        # Masters ignore runs that a command started.
         then = f"Run them with `elastic backfill {dag_id} --runs {found_run.run_id}`."
     return redirect(request, _back(found_run, task, index), f"{count} cleared. {then}")
 
@@ -111,7 +111,7 @@ def _options(run: DagRun, task: str, index: int, ticked: set[str]) -> ClearOptio
 def _found(request: Request, dag: DagRow, options: ClearOptions) -> list[TaskInstanceRow]:
     found = structure_of_dag(request, dag)
     if found is None:
-        raise Conflict(f"The structure of DAG {dag.dag_id!r} is not stored.", "A master stores it with its next scan.")
+        raise Conflict(f"The structure of DAG {dag.dag_id!r} is not stored.", "A master stores it at its next scan.")
     try:
         return to_clear(context_of(request).database, found.stored.spec, options)
     except ElasticError as error:

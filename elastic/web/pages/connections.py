@@ -28,7 +28,7 @@ _KINDS = ("postgresql", "mysql", "mariadb", "sqlite", "duckdb", "http", "s3")
 
 
 class ConnectionForm(BaseModel):
-    """What the form sends. An empty password or extra keeps the stored one."""
+    """Fields of the form. An empty password or extra keeps the stored one."""
 
     conn_id: str = Field(default="", max_length=250)
     kind: str = Field(default="", max_length=64)
@@ -46,9 +46,9 @@ class ConnectionForm(BaseModel):
             UsageError: The port or the extra settings are invalid.
         """
         if self.port and not (self.port.isdecimal() and int(self.port) <= 65535):
-            raise UsageError(f"the port must be a number up to 65535, got {self.port!r}.")
+            raise UsageError(f"the port must be a number from 0 to 65535, got {self.port!r}.")
         if not self.kind.strip():
-            raise UsageError("the connection needs a kind, such as postgresql.")
+            raise UsageError("the kind is missing; give one such as postgresql.")
         return {
             "conn_id": self.conn_id.strip(),
             "kind": self.kind.strip(),
@@ -88,10 +88,13 @@ def connections(request: Request) -> Response:
         url=_URL,
         columns=("id", "kind", "host", "port", "login", "database", "password"),
         rows=rows,
-        empty=("No connections yet", "A connection gives DAGs the address and the login of another system by its id."),
+        empty=(
+            "No connections yet",
+            "DAGs read the address and the login of another system from a connection, by its id.",
+        ),
         add=("New connection", f"{_URL}/new"),
         topics="admin",
-        note="A variable ELASTIC_CONN_<ID> of the environment of a task overrides the connection of the same id.",
+        note="An environment variable ELASTIC_CONN_<ID> of a task overrides the connection with the same id.",
     )
     return show_table(request, view)
 
@@ -166,7 +169,7 @@ def _given_of(one: ListedConnection) -> ConnectionForm:
 
 
 def _form(given: ConnectionForm, *, is_new: bool, problem: str = "") -> FormView:
-    kept = "" if is_new else "Empty keeps the stored one, which is never shown."
+    kept = "" if is_new else "Leave empty to keep the stored one. It is never shown."
     return FormView(
         title="New connection" if is_new else given.conn_id,
         url=f"{_URL}/new" if is_new else _address(given.conn_id),
@@ -176,12 +179,14 @@ def _form(given: ConnectionForm, *, is_new: bool, problem: str = "") -> FormView
             FormField(name="conn_id", label="Id", value=given.conn_id, is_required=True, is_fixed=not is_new),
             FormField(name="kind", label="Kind", value=given.kind, is_required=True, help=", ".join(_KINDS)),
             FormField(name="host", label="Host", value=given.host),
-            FormField(name="port", label="Port", value=given.port, help="Empty for the default of the kind."),
+            FormField(name="port", label="Port", value=given.port, help="Leave empty for the default of the kind."),
             FormField(name="login", label="Login", value=given.login),
             FormField(name="password", label="Password", kind="password", help=kept),
-            FormField(name="schema", label="Database", value=given.schema_, help="Its name, or the path of its file."),
             FormField(
-                name="extra", label="Extra settings", kind="textarea", help=f"A JSON object, kept encrypted. {kept}"
+                name="schema", label="Database", value=given.schema_, help="Name of the database, or path of its file."
+            ),
+            FormField(
+                name="extra", label="Extra settings", kind="textarea", help=f"A JSON object, stored encrypted. {kept}"
             ),
         ),
         actions=() if is_new else (_deletion(given.conn_id),),

@@ -39,7 +39,7 @@ router = Router()
 
 VIEWS = ("grid", "table", "graph", "runs", "code")
 
-#: Runs and rows of the table.
+#: Maximum number of runs and rows in the table.
 _TABLE_RUNS = 14
 _TABLE_ROWS = 100
 _MOMENT = dt.timedelta(microseconds=1)
@@ -70,7 +70,7 @@ def _query(request: Request) -> QueryValues:
 
 
 def common_values(request: Request, dag: DagRow, found: Structure | None) -> dict[str, Any]:
-    """Return what every view of a DAG shows."""
+    """Return the values that all views of a DAG need."""
     database = context_of(request).database
     known = grid.versions(database, dag.dag_id)
     return {
@@ -85,7 +85,7 @@ def common_values(request: Request, dag: DagRow, found: Structure | None) -> dic
 
 
 def _grid_values(request: Request, dag: DagRow, found: Structure | None, query: QueryValues) -> dict[str, Any]:
-    """Return the frame of the grid, and the table that stands for its canvas without a script."""
+    """Return the values of the grid and of the table that replaces it without JavaScript."""
     database = context_of(request).database
     root = query.text("root")
     shown = list(shown_rows(dag, found, root))
@@ -119,7 +119,7 @@ def _table(
     first = query.whole("row", 0, 0, 1_000_000)
     page = slice(first, first + _TABLE_ROWS)
     if not only_failed and page.stop < len(shown):
-        # Only the states of the tasks that this page, or a group on it, shows. Tasks that are gone come at the end.
+        # Read only the states of tasks on this page, or of groups on it. Tasks that are gone come last.
         wanted = {row.row_id for row in shown[page]}
         shown_here = [row for row in shown if row.row_id in wanted or not wanted.isdisjoint(row.groups)]
         cells = cells_of(request, dag.dag_id, runs, shown_here)
@@ -146,14 +146,14 @@ def _ids(runs: Sequence[RunHeader]) -> list[str]:
 
 
 def _panel(request: Request, dag: DagRow, runs: Sequence[RunHeader], query: QueryValues) -> dict[str, Any]:
-    """Return the facts of the chosen square, by default of the latest run."""
+    """Return the details of the selected cell, by default of the latest run."""
     wanted, task = query.text("run"), query.text("task")
     run_id = wanted if wanted in {run.run_id for run in runs} else runs[-1].run_id
     if task and wanted == run_id:
         try:
             return panel_of_task(request, TaskKey(dag.dag_id, run_id, task))
         except NotFound:
-            query.notices.append(f"Run {run_id} has no task {task[:60]!r}; the facts of the run are shown.")
+            query.notices.append(f"Run {run_id} has no task {task[:60]!r}; the panel shows the run instead.")
     return panel_of_run(request, run_of(request, dag.dag_id, run_id))
 
 
@@ -202,7 +202,7 @@ def _code_values(request: Request, dag: DagRow, query: QueryValues) -> dict[str,
     wanted = query.whole("version", 0, 0, 10**9)
     chosen = next((one for one in known if one.number == wanted), None)
     if wanted and chosen is None:
-        query.notices.append(f"DAG {dag.dag_id!r} has no version v{wanted}; the present one is shown.")
+        query.notices.append(f"DAG {dag.dag_id!r} has no version v{wanted}; the current one is shown.")
     digest = chosen.source_digest if chosen else dag.source_digest
     source = source_of(database, digest) if digest else None
     before = query.whole("from", 0, 0, 10**9)

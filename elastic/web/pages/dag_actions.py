@@ -21,5 +21,5 @@ def pause(
 ) -> Response:
     """Pause or resume the schedule of a DAG."""
     set_paused(context_of(request).database, dag_id, paused=paused)
-    done = "is paused: no new runs begin" if paused else "runs by its schedule"
+    done = "is paused and starts no new runs" if paused else "follows its schedule"
     return redirect(request, local_url(back), f"{dag_id} {done}.")

@@ -1,4 +1,4 @@
-"""Pages of dead letters: lists of them, and one with its entry and its traceback."""
+"""Pages of dead letters: the list, and one dead letter with its entry and traceback."""
 
 from typing import Annotated
 
@@ -20,9 +20,9 @@ from elastic.web.views import amounts, flow_labels
 
 router = Router()
 
-#: Letters of a page.
+#: Dead letters on a page.
 _PAGE = 50
-#: Bytes of a dead letter that is shown; a larger one is named with its size.
+#: Maximum size of a dead letter that is shown (bytes); for a larger one, the page shows only its size.
 _MAX_LETTER_BYTES = 64 << 20
 
 
@@ -34,10 +34,10 @@ def letters_page(
     error: Annotated[str, Query(max_length=40)] = "",
     after: Annotated[str, Query(max_length=60)] = "",
 ) -> Response:
-    """List dead letters, of one group or of all."""
+    """Show the dead letters of one kind, or all."""
     begin = flow_labels.letter_place(after) if after else (-1, -1)
     if begin is None:
-        raise BadRequest(f"{after!r} is not the place of a dead letter.", "Begin at the first page.")
+        raise BadRequest(f"{after!r} is not the position of a dead letter.", "Open the first page.")
     with step_of(request, run_id, step) as opened:
         counts = opened.reader.snapshot(step)
         groups = GROUPS.groups(opened.reader, step, counts.letters - counts.redriven)

@@ -1,4 +1,4 @@
-"""Server-sent events: hints at changes for open pages."""
+"""Server-sent events: hints about changes for open pages."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ router = Router()
 
 @router.get("/events", requires=Right.READ)
 async def events(request: Request, topics: Annotated[str, Query(max_length=4000)] = "dags") -> Response:
-    """Stream the hints of some topics, which are separated by spaces."""
+    """Stream the hints of some topics, separated by spaces."""
     wanted = topics.split()
     unknown = next((topic for topic in wanted if not is_topic(topic)), None)
     if unknown is not None or not wanted or len(wanted) > MAX_TOPICS:
@@ -26,6 +26,6 @@ async def events(request: Request, topics: Annotated[str, Query(max_length=4000)
         )
     feed: ChangeFeed = request.app.state.feed
     if feed.is_full:
-        raise TooManyRequests("Too many pages follow changes at the same time.", "Close some of them.")
+        raise TooManyRequests("Too many open pages follow changes.", "Close some pages.")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(feed.hints(wanted), media_type="text/event-stream", headers=headers)

@@ -24,11 +24,11 @@ from elastic.web.views.flow_states import sign_of_action, sign_of_step
 
 router = Router()
 
-#: Findings and notes that the page lists.
+#: Maximum number of findings, and of notes, on the page.
 _MAX_FINDINGS = 200
 _MAX_TEXT = 1_000
 _DONE = {
-    ActionKind.VERIFY: "The verification has begun.",
+    ActionKind.VERIFY: "The verification has started.",
     ActionKind.RESUME: "The run is being resumed.",
     ActionKind.REDRIVE: "The dead letters are being redriven.",
 }
@@ -36,7 +36,7 @@ _DONE = {
 
 @router.get("/flows/{run_id}/{step}/proof", requires=Right.READ)
 def proof_page(request: Request, run_id: str, step: StepNumber) -> Response:
-    """Show what the last verification found."""
+    """Show the result of the last verification."""
     with step_of(request, run_id, step) as opened:
         actions = actions_of(opened.home, run_id)
         latest = next((one for one in actions if _has_verified(one)), None)
@@ -126,7 +126,7 @@ def _has_verified(action: RunAction) -> bool:
 
 
 def _proof(opened: OpenStep, output: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a verification printed of this step, as texts and numbers; None if it printed nothing of it."""
+    """Return the output of a verification about this step as strings and numbers; None if there is none."""
     if output is None:
         return None
     steps = output.get("steps") if isinstance(output.get("steps"), list) else []

@@ -1,4 +1,4 @@
-"""What the pages of flows share: the step that an address names, and answers where it is missing."""
+"""Shared parts of the flow pages: the step that a URL names, and responses if it is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from elastic.run_views.run_list import RunList
 from elastic.web.context import context_of
 from elastic.web.errors import WebError, sentence_of
 
-#: Links that a page about a missing thing offers.
+#: Maximum number of links to similar runs on an error page.
 _MAX_NEAR = 10
 
 #: Groups of dead letters, which the pages of a step share.
@@ -56,7 +56,7 @@ def runs_of(request: Request) -> RunList:
 
 @contextmanager
 def step_of(request: Request, run_id: str, step: int) -> Iterator[OpenStep]:
-    """Open the step that an address names.
+    """Open the step that a URL names.
 
     Raises:
         MissingError: There is no such run or step; names the near ones.
@@ -83,11 +83,11 @@ def _not_here(request: Request, run_id: str) -> MissingError:
     context = context_of(request)
     task = task_of_flow_run(context.database, run_id)
     if task is None:
-        hint = "" if near else "The list of flows has the runs that are there."
+        hint = "" if near else "The list of flows shows all runs."
         return MissingError(f"There is no flow run {run_id[:60]!r} in {context.runs_folder}.", hint, near)
     where = f"on {task.host}" if task.host else "on another machine"
     return MissingError(
-        f"Run {run_id} of task {task.key} ran {where}, and its folder is not in {context.runs_folder}.",
+        f"Run {run_id} of task {task.key} ran {where}, but its folder is not in {context.runs_folder}.",
         f"Start the web server {where}, or set ELASTIC_HOME of all machines to a folder that they share; if the folder "
         "was here before, a user or the settings of retention deleted it.",
         near,

@@ -27,7 +27,7 @@ from elastic.web.views.flow_states import sign_of_cell, sign_of_step
 
 router = Router()
 
-#: Rows of the table that stands for the grid.
+#: Maximum number of rows in the table that replaces the grid.
 _MAX_SPANS = 200
 #: States of chunks that the table lists one by one.
 _UNUSUAL = (CellState.BAD, CellState.RESENT, CellState.REDRIVEN, CellState.DAMAGED, CellState.SENT, CellState.PROCESSED)
@@ -124,7 +124,7 @@ def _cells(opened: OpenStep, by: str, first: int, stop: int | None, limit: int) 
 
 
 def _live_figures(view: StepView, state: str) -> dict[str, str]:
-    """Return the texts that a script replaces while the step runs, by the name of their element."""
+    """Return the strings that the script updates while the step runs, by the name of their element."""
     texts = {"state": state, **{f"station-{name}": f"{count:,}" for name, count in view.stations}}
     for figure in flow_labels.figures_of(view, 0):
         texts[figure.name] = figure.value
@@ -143,14 +143,14 @@ def _legend(cells: ChunkCells) -> list[tuple[int, int]]:
 
 
 def _rows(cells: ChunkCells) -> list[tuple[int, int, Any]]:
-    """Return the rows of the table that stands for the grid: the spans of unusual chunks."""
+    """Return the rows of the table that replaces the grid: the spans of unusual chunks."""
     found = spans_of(cells, map(int, _UNUSUAL))
     return [(first, stop, sign_of_cell(value)) for first, stop, value in found[:_MAX_SPANS]]
 
 
 def _damaged(cells: ChunkCells) -> list[str]:
     return [
-        f"The receipts of chunks {first:,} to {stop - 1:,} are damaged; restore a good copy of run.sqlite."
+        f"The receipts of chunks {first:,} to {stop - 1:,} are damaged. Restore run.sqlite from a backup."
         for first, stop in cells.damaged[:5]
     ]
 

@@ -19,7 +19,7 @@ from elastic.web.views.flow_states import sign_of_step
 
 router = Router()
 
-#: Runs of a page.
+#: Runs on a page.
 _PAGE = 50
 _MAX_TEXT = 200
 
@@ -54,5 +54,5 @@ def flows_page(
 
 @router.get("/flows/{run_id}", requires=Right.READ)
 def flow_page(request: Request, run_id: str) -> Response:
-    """Lead to the first step of a run."""
+    """Redirect to the first step of a run."""
     return redirect(request, f"/flows/{quote(run_id, safe='')}/0")

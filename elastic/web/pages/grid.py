@@ -32,7 +32,7 @@ MAX_RUNS = 365
 
 @router.get("/dags/{dag_id}/grid/rows", requires=Right.READ)
 def rows(request: Request, dag_id: str) -> Response:
-    """Return the rows of the grid as JSON. They change only with the digest in the address."""
+    """Return the rows of the grid as JSON. They change only with the digest in the URL."""
     dag = dag_of(request, dag_id)
     found = structure_of_dag(request, dag)
     shown = shown_rows(dag, found, QueryValues(request).text("root"))

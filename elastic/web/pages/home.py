@@ -20,7 +20,7 @@ _PAGE_SIZE = 50
 
 
 class HomeQuery(BaseModel):
-    """State of the page in its address."""
+    """Filters and position of the page, from its query."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,12 +33,12 @@ class HomeQuery(BaseModel):
     after: str = Field(default="", max_length=250)
 
     def url(self, **changes: str) -> str:
-        """Return the address of the page with other filters, on its first page unless `after` is given."""
+        """Return the URL of the page with changed filters; the first page unless `after` is given."""
         return url_of("/", **{**self.model_dump(exclude={"after"}), **changes})
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the page shows a selection."""
+        """Whether any filter is set."""
         return self.url() != "/"
 
 

@@ -21,7 +21,7 @@ router = Router()
 
 @router.get("/admin/audit", requires=Right.READ_AUDIT)
 def audit(request: Request, view: Annotated[BrowseQuery, Query()]) -> Response:
-    """Show who changed what, when and from where."""
+    """Show the actions of users with their time and client address."""
     return events_table(request, view, title="Audit", path="/admin/audit")
 
 
@@ -47,14 +47,14 @@ def settings(request: Request) -> Response:
         columns=("name", "value", "source", "meaning"),
         rows=rows,
         empty=("No settings", "Settings come from files and from the environment."),
-        note="As this process read them at its start. A later source overrides: defaults, files, environment.",
+        note="Values at the start of this process. Files override defaults, and the environment overrides files.",
     )
     return show_table(request, view)
 
 
 @router.get("/admin/health", requires=Right.READ)
 def health_page(request: Request) -> Response:
-    """Show how the parts of the service are."""
+    """Show the health of each component of the service."""
     rows = [
         ListRow(
             key=str(place),
@@ -67,7 +67,7 @@ def health_page(request: Request) -> Response:
         url="/admin/health",
         columns=("part", "state", "detail"),
         rows=rows,
-        empty=("Nothing to check", "The service has no parts."),
+        empty=("Nothing to check", "The service has no components."),
         topics="admin",
     )
     return show_table(request, view)
@@ -75,7 +75,7 @@ def health_page(request: Request) -> Response:
 
 @router.get("/health", requires=PUBLIC)
 def health(request: Request) -> Response:
-    """Say whether each part works, without details, for load balancers and monitors."""
+    """Return the health of each component, without details, for load balancers and monitors."""
     parts = {one.part: one.is_healthy for one in _checks(request)}
     is_healthy = all(parts.values())
     return JSONResponse({"healthy": is_healthy, "parts": parts}, 200 if is_healthy else 503)

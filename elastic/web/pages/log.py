@@ -1,4 +1,4 @@
-"""Log of a task instance: pieces of its file as JSON for the page that shows it, and the whole file as plain text."""
+"""Log of a task instance: pieces of the file as JSON for the script of the page, and the file as plain text."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def log_path_of(request: Request, run: DagRun, key: TaskKey) -> Path:
 
 
 def line_json(line: ShownLine) -> list[Any]:
-    """Return a line as the script reads it: offset, number, level, text, bytes that were cut."""
+    """Return a line for the script: offset, number, level, text, number of bytes that were cut."""
     return [line.offset, line.number, line.level, line.text, line.cut]
 
 

@@ -20,7 +20,7 @@ router = Router()
 
 @router.get("/login", requires=PUBLIC)
 def login_page(request: Request, next: str = "/") -> Response:
-    """Show the form."""
+    """Show the login form."""
     if identity_of(request) is not None:
         return RedirectResponse(local_url(next), status_code=303)
     return _form(request, next=local_url(next), has_users=not UserStore(context_of(request).database).is_empty())
@@ -33,7 +33,7 @@ def log_in(
     password: Annotated[str, Form()] = "",
     next: Annotated[str, Form()] = "/",
 ) -> Response:
-    """Open a session, and go to the page that was asked for."""
+    """Open a session and redirect to the requested page."""
     request.state.identity = None
     address = address_of(request)
     try:

@@ -1,4 +1,4 @@
-"""Lookups of the things that addresses name; an unknown one is a page that lists similar ones."""
+"""Lookups of the objects that URLs name; the error page of an unknown one lists similar ones."""
 
 from urllib.parse import quote
 
@@ -18,17 +18,17 @@ _MAX_INDEX = 2**31 - 1
 
 
 def dag_url(dag_id: str) -> str:
-    """Return the address of a DAG."""
+    """Return the URL of a DAG."""
     return f"/dags/{quote(dag_id, safe='')}"
 
 
 def run_url(dag_id: str, run_id: str) -> str:
-    """Return the address of a run."""
+    """Return the URL of a run."""
     return f"{dag_url(dag_id)}/runs/{quote(run_id, safe='')}"
 
 
 def instance_url(key: TaskKey) -> str:
-    """Return the address of a task instance."""
+    """Return the URL of a task instance."""
     copy = f"/{key.map_index}" if key.map_index >= 0 else ""
     return f"{run_url(key.dag_id, key.run_id)}/tasks/{quote(key.task_id, safe='')}{copy}"
 
@@ -85,11 +85,11 @@ def instance_of(request: Request, key: TaskKey) -> tuple[DagRun, TaskInstanceRow
 
 
 def structure_of_dag(request: Request, dag: DagRow) -> Structure | None:
-    """Return the present structure of a DAG, or None if it has none."""
+    """Return the current structure of a DAG, or None if it has none."""
     return structure(context_of(request).database, dag.structure_digest)
 
 
 def structure_of_run(request: Request, dag: DagRow, run: DagRun) -> Structure | None:
-    """Return the structure with which a run began, else the present one of its DAG."""
+    """Return the structure with which a run started, else the current one of its DAG."""
     database = context_of(request).database
     return structure(database, run.structure_digest) or structure(database, dag.structure_digest)

@@ -1,4 +1,4 @@
-"""Panel beside the grid: the facts of a run, of a task instance or of a mapped task."""
+"""Panel beside the grid: details of a run, of a task instance or of a mapped task."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ from elastic.web.views.failure import failure_of
 
 router = Router()
 
-#: Failed instances that the panel of a run names, and lines of a log.
+#: Maximum number of failed instances in the panel of a run, and of log lines.
 _MAX_FAILED = 8
 _LOG_LINES = 6
 _LOG_BYTES = 8 * 1024
@@ -34,18 +34,18 @@ _LOG_BYTES = 8 * 1024
 
 @router.get("/dags/{dag_id}/runs/{run_id}/panel", requires=Right.READ)
 def run_panel(request: Request, dag_id: str, run_id: str) -> Response:
-    """Return the facts of a run as a fragment."""
+    """Return the details of a run as a fragment."""
     return render(request, "panel.html", panel=panel_of_run(request, run_of(request, dag_id, run_id)))
 
 
 @router.get("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/panel", requires=Right.READ)
 def task_panel(request: Request, dag_id: str, run_id: str, task_id: str) -> Response:
-    """Return the facts of a task in a run as a fragment."""
+    """Return the details of a task in a run as a fragment."""
     return render(request, "panel.html", panel=panel_of_task(request, TaskKey(dag_id, run_id, task_id)))
 
 
 def panel_of_run(request: Request, run: DagRun) -> dict[str, Any]:
-    """Return what the panel shows of a run."""
+    """Return the panel of a run."""
     database = context_of(request).database
     counts = instances.state_counts(database, run.dag_id, run.run_id)
     failed: list[TaskInstanceRow] = []
@@ -76,7 +76,7 @@ def panel_of_run(request: Request, run: DagRun) -> dict[str, Any]:
 
 
 def panel_of_task(request: Request, key: TaskKey) -> dict[str, Any]:
-    """Return what the panel shows of a task instance, or of a mapped task as a whole."""
+    """Return the panel of a task instance, or of a whole mapped task."""
     run, row = instance_of(request, key)
     common = {
         "kind": "task",
@@ -135,7 +135,7 @@ def _facts(row: TaskInstanceRow) -> list[tuple[str, str]]:
 
 
 def _of_copies(request: Request, key: TaskKey) -> dict[str, Any]:
-    """Return what the panel shows of a mapped task: counts of its copies, and its first failure."""
+    """Return the panel of a mapped task: counts of its copies, and the first failure."""
     database = context_of(request).database
     counts = instances.task_counts(database, key)
     failed, _ = instances.instances_page(
@@ -160,7 +160,7 @@ def _of_copies(request: Request, key: TaskKey) -> dict[str, Any]:
 
 
 def _tail(request: Request, run: DagRun, key: TaskKey) -> list[ShownLine]:
-    """Return the last lines of the log; none if there is no file, which the page of the instance explains."""
+    """Return the last lines of the log; none if there is no file. The page of the instance gives the reason."""
     try:
         path = log_path_of(request, run, key)
         with open_log(context_of(request).deployment.logs, path) as log:

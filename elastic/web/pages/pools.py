@@ -1,4 +1,4 @@
-"""Pools: slots that limit how many tasks use a system at the same time."""
+"""Pools: slots that limit how many tasks use a system at once."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -28,7 +28,7 @@ _MOST = 10**6
 
 
 class PoolForm(BaseModel):
-    """What the form sends."""
+    """Fields of the form."""
 
     name: str = Field(default="", max_length=250)
     slots: str = Field(default="", max_length=10)
@@ -38,7 +38,7 @@ class PoolForm(BaseModel):
         """Return the number of slots.
 
         Raises:
-            UsageError: It is no number.
+            UsageError: The field is not a number in the range.
         """
         if not self.slots.removeprefix("-").isdecimal() or not -1 <= int(self.slots) <= _MOST:
             raise UsageError(f"the number of slots must be -1 for no limit, or 0 to {_MOST:,}, got {self.slots!r}.")
@@ -139,7 +139,7 @@ def _found(request: Request, name: str) -> Pool:
 def _form(given: PoolForm, *, is_new: bool, problem: str = "") -> FormView:
     is_deletable = not is_new and given.name != DEFAULT_POOL
     deletion = RowAction(
-        text="Delete", url=f"{_address(given.name)}/delete", question="Tasks of this pool will wait for ever."
+        text="Delete", url=f"{_address(given.name)}/delete", question="Tasks of this pool will wait forever."
     )
     return FormView(
         title="New pool" if is_new else given.name,

@@ -1,4 +1,4 @@
-"""Page of a run: its instances with those that failed first, its graph, its executions and its parameters."""
+"""Page of a run: task instances (failed ones first), graph, executions and parameters."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ from elastic.web.structures import graph
 router = Router()
 
 VIEWS = ("tasks", "graph", "attempts", "conf")
-#: Characters of the parameters that the page shows.
+#: Maximum number of characters of the parameters on the page.
 _MAX_CONF = 64 * 1024
 
 
@@ -110,7 +110,7 @@ def _row(one: TaskInstanceRow, errors: dict[str, str]) -> dict[str, Any]:
 
 
 def _position(query: QueryValues) -> Position | None:
-    """Return the position at which the page begins: rank, map index and task, joined by dots."""
+    """Return the position at which the page starts: rank, map index and task, joined by dots."""
     text = query.text("after")
     if not text:
         return None
@@ -118,7 +118,7 @@ def _position(query: QueryValues) -> Position | None:
     index, _, task = rest.partition(".")
     is_number = rank.isdecimal() and index.removeprefix("-").isdecimal() and len(rank) < 4 and len(index) < 11
     if not is_number or not task or not text.isascii():
-        query.notices.append("The address of this page of the list is not valid; the first page is shown.")
+        query.notices.append("The position in the URL is not valid; the first page is shown.")
         return None
     return int(rank), task, int(index)
 

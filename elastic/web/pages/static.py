@@ -10,13 +10,13 @@ from elastic.web.static_files import static_files
 
 router = Router()
 
-#: Seconds that browsers may keep a file whose address has its digest.
+#: Seconds for which browsers may cache a file whose URL has its digest.
 _YEAR = 31_536_000
 
 
 @router.get("/static/{name}", requires=PUBLIC)
 async def static_file(request: Request, name: str, v: str = "") -> Response:
-    """Send a static file from memory, without a thread that others could occupy."""
+    """Send a static file from memory, without a thread of the pool."""
     found = static_files().get(name)
     if found is None:
         request.state.identity = None
@@ -31,6 +31,6 @@ async def static_file(request: Request, name: str, v: str = "") -> Response:
 
 @router.get("/favicon.ico", requires=PUBLIC)
 async def icon() -> Response:
-    """Send the icon to browsers that ask for it by its old name."""
+    """Send the icon to browsers that request it by its traditional name."""
     found = static_files()["icon.svg"]
     return Response(found.content, headers={"Cache-Control": "max-age=86400"}, media_type=found.media_type)

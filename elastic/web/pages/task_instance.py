@@ -1,4 +1,4 @@
-"""Page of a task instance: why it failed, its log, why it waits, its XComs and its attempts."""
+"""Page of a task instance: failure, log, conditions, XComs and attempts."""
 
 import json
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ router = Router()
 
 TABS = ("log", "why", "rendered", "xcom", "attempts")
 _TASK = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
-#: Attempts and lines of the database that a page shows.
+#: Maximum number of attempts, and of log lines from the database, on a page.
 _MAX_ATTEMPTS = 200
 _MAX_LINES = 1000
 _MAX_OFFSET = 2**53
@@ -122,7 +122,7 @@ def _page(request: Request, key: TaskKey) -> Response:
 
 
 def _copies_page(request: Request, run: DagRun, key: TaskKey) -> Response:
-    """Show the copies of a mapped task, those that failed first."""
+    """Show the copies of a mapped task, failed ones first."""
     query = QueryValues(request)
     state = query.choice("state", ("", *TaskState), "")
     after = query.whole("after", -1, 0, 2**31)
@@ -205,7 +205,7 @@ def _render_command(run: DagRun, key: TaskKey) -> str:
 
 
 def _log_values(request: Request, run: DagRun, row: TaskInstanceRow, query: QueryValues) -> dict[str, Any]:
-    """Return the piece of the log with which the page opens: around an asked line or the first error, or the end."""
+    """Return the piece of the log that the page shows first: around the given line or the first error, or the end."""
     asked = query.whole("at", -1, 0, _MAX_OFFSET)
     path = log_path_of(request, run, row.key)
     values: dict[str, Any] = {"log_path": str(path), "marked": asked, "missing": "", "piece": None, "kept": []}
@@ -222,7 +222,7 @@ def _log_values(request: Request, run: DagRun, row: TaskInstanceRow, query: Quer
 
 
 def _opening(log: LogFile, row: TaskInstanceRow, asked: int) -> tuple[int, int]:
-    """Return the offset at which the log opens, and that of the line to mark; -1 for the end, and for none."""
+    """Return the offsets at which the log opens and of the line to mark; -1 for the end, and for no line."""
     if asked >= 0:
         return asked, asked
     error = log.first_error() if row.state in _FAILED else None
@@ -233,7 +233,7 @@ def _mark(request: Request, key: TaskKey, wanted: str) -> Response:
     _, row = instance_of(request, key)
     state = _MARKED.get(wanted)
     if state is None:
-        raise BadRequest("The form does not name the state to set.", "Go back and load the page again.")
+        raise BadRequest("The form does not name a valid state.", "Go back and load the page again.")
     database = context_of(request).database
     keys = [key] if row is not None else instances.keys_of_copies(database, key)
     identity = identity_of(request)
@@ -249,8 +249,8 @@ def _mark(request: Request, key: TaskKey, wanted: str) -> Response:
 def _marked_sentence(key: TaskKey, state: TaskState, count: int, changed: int) -> str:
     what = name_of(key) if count == 1 else f"{changed:,} of {count:,} copies of {key.task_id}"
     if not changed:
-        return f"Nothing was changed: {name_of(key)} is {state} already, or it is active."
-    after = "Tasks after it that failed with it stay as they are; clear them to run them."
+        return f"Nothing was changed: {name_of(key)} is already {state}, or it is active."
+    after = "Downstream tasks keep their states. Clear them to run them."
     verb = "was" if count == 1 else "were"
     return f"{what} {verb} marked {state}. {after if state is TaskState.SUCCESS else ''}".strip()
 

@@ -27,7 +27,7 @@ from elastic.web.trigger_dag import trigger_dag
 
 router = Router()
 
-#: Characters of the parameters of a run.
+#: Maximum number of characters of the parameters of a run.
 _MAX_CONF = 64 * 1024
 
 
@@ -48,7 +48,7 @@ def trigger(
     conf: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "",
 ) -> Response:
-    """Queue a run of a DAG. A refused form comes back as it was typed, with the reason."""
+    """Queue a run of a DAG; show a refused form again with the typed values and the reason."""
     dag = dag_of(request, dag_id)
     found = structure_of_dag(request, dag)
     values = {"date": date, "run_id": run_id, "conf": conf}
@@ -92,7 +92,7 @@ def _triggered(request: Request, dag: DagRow, found: Structure | None, values: d
 
 def _conf_of(text: str) -> dict[str, Any]:
     if len(text) > _MAX_CONF:
-        raise _FormError("conf", f"The parameters have more than {_MAX_CONF // 1024} KiB.")
+        raise _FormError("conf", f"The parameters are longer than {_MAX_CONF // 1024} KiB.")
     try:
         found = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError) as error:

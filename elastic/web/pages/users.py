@@ -1,4 +1,4 @@
-"""Users: roles, passwords, and who may log in."""
+"""Users: list, create, change, disable, delete."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -24,7 +24,7 @@ _ROLES = tuple((str(role), str(role)) for role in Role)
 
 
 class UserForm(BaseModel):
-    """What the form of a new user sends."""
+    """Fields of the form of a new user."""
 
     username: str = Field(default="", max_length=250)
     role: Role = Role.VIEWER
@@ -52,10 +52,11 @@ def users(request: Request) -> Response:
         url=_URL,
         columns=("name", "role", "state", "created", "last login"),
         rows=rows,
-        empty=("No users", "Make one with `elastic users create`."),
+        empty=("No users", "Create one with `elastic users create`."),
         add=("New user", f"{_URL}/new"),
         topics="admin",
-        note="A viewer sees everything but secrets, an operator also runs, clears and pauses, an admin also manages.",
+        note="A viewer sees everything except secrets and administration. An operator also runs, clears and pauses. "
+        "An admin also manages connections, variables, pools and users.",
     )
     return show_table(request, view)
 
@@ -74,14 +75,14 @@ def create(request: Request, given: Annotated[UserForm, Form()]) -> Response:
         request,
         lambda: _store(request).create(name, given.role, hash_password(check_password(name, given.password))),
         back=_URL,
-        message=f"User {name} is a new {given.role}.",
+        message=f"User {name} was created with the role {given.role}.",
         form=lambda problem: _new_form(given, problem),
     )
 
 
 @router.get(f"{_URL}/{{username}}", requires=Right.MANAGE_USERS)
 def edit(request: Request, username: str) -> Response:
-    """Show the role of a user, and what can be done."""
+    """Show the form and the actions of a user."""
     return show_form(request, _form(_found(request, username)))
 
 
@@ -92,14 +93,14 @@ def change(
     role: Annotated[Role, Form()],
     password: Annotated[str, Form(max_length=300)] = "",
 ) -> Response:
-    """Set the role, and the password if one is given. Both end the logins of the user."""
+    """Set the role, and the password if one is given. Both end the sessions of the user."""
     user, store = _found(request, username), _store(request)
 
     def work() -> None:
         password_hash = hash_password(check_password(username, password)) if password else None
         store.change(username, role=role, password_hash=password_hash)
 
-    message = f"User {username} is a {role}{', and has a new password' if password else ''}."
+    message = f"User {username} has the role {role}{' and a new password' if password else ''}."
     return stored(request, work, back=_URL, message=message, form=lambda problem: _form(user, problem))
 
 
@@ -118,7 +119,7 @@ def set_active(request: Request, username: str, active: Annotated[bool, Form()])
 
 @router.post(f"{_URL}/{{username}}/delete", requires=Right.MANAGE_USERS)
 def delete(request: Request, username: str) -> Response:
-    """Delete a user with all logins and API tokens."""
+    """Delete a user with all sessions and API tokens."""
     user, store = _found(request, username), _store(request)
     return stored(
         request,
@@ -162,19 +163,23 @@ def _form(user: User, problem: str = "") -> FormView:
     turn = RowAction(
         text="Disable" if user.is_active else "Enable",
         url=f"{address}/active",
-        question="Logins end, and API tokens stop working." if user.is_active else "",
+        question="The sessions of the user end, and the API tokens stop working." if user.is_active else "",
         fields=(("active", "false" if user.is_active else "true"),),
     )
-    removal = RowAction(text="Delete", url=f"{address}/delete", question="Logins and API tokens are deleted too.")
+    removal = RowAction(
+        text="Delete", url=f"{address}/delete", question="The sessions and API tokens of the user are deleted too."
+    )
     return FormView(
         title=user.username,
         url=address,
         parent=("Users", _URL),
         problem=problem,
-        note="A new role or password ends the logins of the user.",
+        note="A new role or password ends the sessions of the user.",
         fields=(
             FormField(name="role", label="Role", value=user.role, kind="select", options=_ROLES),
-            FormField(name="password", label="New password", kind="password", help="Empty keeps the present one."),
+            FormField(
+                name="password", label="New password", kind="password", help="Leave empty to keep the current one."
+            ),
         ),
         actions=(turn, removal),
     )

@@ -1,4 +1,4 @@
-"""Variables: values that DAGs read by name. Values are set here, never shown, because any of them may be a secret."""
+"""Variables: values that DAGs read by name. Pages never show a value, because any value may be a secret."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -23,7 +23,7 @@ _URL = "/admin/variables"
 
 
 class VariableForm(BaseModel):
-    """What the form sends."""
+    """Fields of the form."""
 
     key: str = Field(default="", max_length=250)
     value: str = Field(default="", max_length=200_000)
@@ -49,10 +49,10 @@ def variables(request: Request) -> Response:
         url=_URL,
         columns=("name", "value", "description"),
         rows=rows,
-        empty=("No variables yet", "A variable gives DAGs a value by its name. All values are kept encrypted."),
+        empty=("No variables yet", "DAGs read the value of a variable by its name. All values are stored encrypted."),
         add=("New variable", f"{_URL}/new"),
         topics="admin",
-        note="A variable ELASTIC_VAR_<NAME> of the environment of a task overrides the one of the same name.",
+        note="An environment variable ELASTIC_VAR_<NAME> of a task overrides the variable with the same name.",
     )
     return show_table(request, view)
 
@@ -123,10 +123,10 @@ def _form(given: VariableForm, *, is_new: bool, problem: str = "") -> FormView:
         url=f"{_URL}/new" if is_new else _address(given.key),
         parent=("Variables", _URL),
         problem=problem,
-        note="" if is_new else "The stored value is never shown. Saving replaces it.",
+        note="" if is_new else "The stored value is never shown. Saving the form replaces it.",
         fields=(
             FormField(name="key", label="Name", value=given.key, is_required=True, is_fixed=not is_new),
-            FormField(name="value", label="Value", kind="textarea", is_required=True, help="Kept encrypted."),
+            FormField(name="value", label="Value", kind="textarea", is_required=True, help="Stored encrypted."),
             FormField(name="description", label="Description", value=given.description),
         ),
         actions=() if is_new else (_deletion(given.key),),

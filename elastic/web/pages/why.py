@@ -1,4 +1,4 @@
-"""Why a task instance waits: the verdicts on it and on its run."""
+"""Verdicts on a task instance and on its run: why it waits."""
 
 from starlette.requests import Request
 
@@ -25,7 +25,10 @@ def verdicts_on(request: Request, run: DagRun, key: TaskKey) -> list[Verdict]:
     found = structure_of_run(request, dag_of(request, run.dag_id), run)
     of_run = run_verdicts(context.database, run, context.deployment.heartbeat)
     if found is None:
-        raise ElasticError(f"the structure of DAG {run.dag_id!r} is not stored, so its conditions are not known.")
+        raise ElasticError(
+            f"the structure of DAG {run.dag_id!r} is not stored, so its conditions are unknown. "
+            "A master stores the structure when it loads the file."
+        )
     stored = found.stored
     return [
         *of_run,
@@ -34,7 +37,7 @@ def verdicts_on(request: Request, run: DagRun, key: TaskKey) -> list[Verdict]:
 
 
 def first_obstacle(request: Request, run: DagRun, row: TaskInstanceRow) -> str:
-    """Return the first reason for which an instance waits; an empty string if it does not wait."""
+    """Return the first reason why an instance waits; an empty string if it does not wait."""
     if row.state not in _WAITING:
         return ""
     try:

@@ -1,1 +1,1 @@
-"""Security of the web server: who asks, and what they may do."""
+"""Security of the web server: authentication, sessions and rights."""

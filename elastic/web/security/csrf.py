@@ -1,4 +1,4 @@
-"""Protection against requests that another site makes in the name of a user."""
+"""Protection against cross-site request forgery."""
 
 import hashlib
 import hmac
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-#: Field of forms, and header of scripts, with the token.
+#: Form field, and header of scripts, with the token.
 FIELD, HEADER = "csrf_token", "x-csrf-token"
 
 #: Methods that change nothing.
@@ -15,23 +15,23 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def token_of(session_id: str) -> str:
-    """Return the token of a session. It reveals nothing of the id, and is valid as long as the session."""
+    """Return the token of a session. It does not reveal the session id, and is valid as long as the session."""
     return hmac.new(session_id.encode(), b"elastic csrf token", hashlib.sha256).hexdigest()
 
 
 def is_token_of(session_id: str, given: str) -> bool:
-    """Return whether a token is that of a session."""
+    """Return whether a token belongs to a session."""
     return hmac.compare_digest(token_of(session_id).encode(), given.encode("utf-8", "surrogatepass"))
 
 
 def is_same_origin(request: Request, origins: Collection[str] = ()) -> bool:
-    """Return whether a page of this server made a request.
+    """Return whether a page of this server sent a request.
 
     Browsers always send `Origin` or `Sec-Fetch-Site` with a form, and pages cannot forge them.
 
     Args:
         request: The request, whose Host was checked.
-        origins: Further origins of this server, such as the one that a proxy shows.
+        origins: Further origins of this server, such as that of a proxy.
     """
     origin = request.headers.get("origin")
     if origin is not None:

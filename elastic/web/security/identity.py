@@ -18,7 +18,7 @@ from elastic.web.security.rights import LEAST_ROLE, Right
 from elastic.web.security.sessions import session_id_of
 from elastic.web.security.tokens import token_in
 
-#: Time after which the last use of a session or a token is written again.
+#: Minimum interval between updates of the last use of a session or a token.
 _TOUCH_AFTER = dt.timedelta(minutes=1)
 
 
@@ -32,12 +32,12 @@ class Identity:
     is_password_initial: bool = False
     #: id of the session; empty for an API token
     session_id: str = field(default="", repr=False)
-    #: when the API token of the request ends; None for a session, and for a token without end
+    #: when the API token of the request expires; None for a session, and for a token without expiry
     expires_at: dt.datetime | None = None
 
     @property
     def csrf_token(self) -> str:
-        """Token that forms of this session must send; empty for an API token, which needs none."""
+        """CSRF token of the forms of this session; empty for an API token, which needs none."""
         return token_of(self.session_id) if self.session_id else ""
 
     def may(self, right: Right, dag_id: str | None = None) -> bool:
@@ -51,13 +51,13 @@ class Identity:
 
 
 class Authenticator(ABC):
-    """Finds out who sends a request."""
+    """Identifies the user of a request."""
 
     @abstractmethod
     def identify(self, request: Request) -> Identity | None:
         """Return the user of a request, or None.
 
-        A thread calls it once for each request, before the right of the route is checked.
+        The server calls it in a thread, once for each request, before it checks the right of the route.
         """
 
 
@@ -85,7 +85,7 @@ class SessionAuthenticator(Authenticator):
         if found is None:
             return None
         if time - found.seen_at > _TOUCH_AFTER:
-            # The page matters more than the time of the last use.
+            # A page must not fail because the time of the last use cannot be written.
             with suppress(DatabaseError):
                 self._sessions.touch(session_id, time)
         return Identity(

@@ -1,4 +1,4 @@
-"""Logins: verify a password, and delay after failures."""
+"""Logins: verification of passwords, and delays after failures."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -10,24 +10,24 @@ from elastic.db.stores.users import User, UserStore
 from elastic.web.security.passwords import absent_hash, is_password
 from elastic.web.security.sessions import new_session_id
 
-#: Failed logins in five minutes that are free of delays: of one account from an address, and of the address.
+#: Failed logins in five minutes without a delay: of one account from an address, and of the address.
 _FREE_OF_ACCOUNT, _FREE_OF_ADDRESS = 5, 20
 
 _LONGEST_DELAY = 60
 
-#: Owner in the audit log of logins with unknown names, which may be passwords in the wrong field.
+#: Owner, in the audit log, of logins with unknown names. Such a name may be a password in the wrong field.
 _UNKNOWN = "unknown"
 
 
 class LoginRefusedError(ElasticError):
-    """Name or password are wrong; the message does not say which."""
+    """The name or the password is wrong; the message does not reveal which."""
 
     def __str__(self) -> str:
         return "The name or the password is wrong; try again."
 
 
 class LoginDelayedError(ElasticError):
-    """Too many logins failed; the next one must wait."""
+    """Too many logins failed; the next login must wait."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
@@ -65,7 +65,7 @@ class Logins:
         return self.begin(user.username, user.password_hash, address)
 
     def verify(self, username: str, password: str, address: str, *, event: str = "login failed") -> User:
-        """Return the user whose name and password these are.
+        """Return the user with a name and a password.
 
         An unknown name takes as long as a wrong password, and gives the same error.
 
@@ -97,7 +97,7 @@ class Logins:
         """Open a session of a user whose password was verified, and return its id.
 
         Raises:
-            LoginRefusedError: The user has another password by now, or is disabled.
+            LoginRefusedError: The password was changed meanwhile, or the user is disabled.
         """
         session_id = new_session_id()
         if not self._sessions.open(session_id, username, address, self._clock(), password_hash=password_hash):
@@ -106,7 +106,7 @@ class Logins:
 
 
 def _delay(failed: FailedLogins, time: dt.datetime) -> int:
-    """Return the seconds that the next login must wait: twice as long after each failure."""
+    """Return the delay of the next login in seconds, which doubles with each failure."""
     beyond = max(failed.of_account - _FREE_OF_ACCOUNT, failed.of_address - _FREE_OF_ADDRESS)
     if beyond < 0 or failed.last_at is None:
         return 0

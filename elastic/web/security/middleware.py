@@ -1,4 +1,4 @@
-"""Shield around the app: request ids, allowed hosts, limits, and the headers of every response."""
+"""Security middleware: request ids, allowed hosts, limits, and security headers of every response."""
 
 import logging
 import secrets
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger("elastic.web.access")
 
-#: Bytes of a body, of an address and of its query.
+#: Maximum size of a body, of a path and of a query (bytes).
 MAX_BODY, MAX_PATH, MAX_QUERY = 2**20, 4096, 8192
 
 _CONTENT_POLICY = "; ".join(
@@ -44,7 +44,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 
-#: Makes the response to a refused request: request, status, sentence and hint.
+#: Returns the response to a refused request: request, status, sentence and hint.
 Refuse = Callable[[Request, int, str, str], Response]
 
 
@@ -53,22 +53,22 @@ class Shield:
 
     Args:
         app: The app.
-        refuse: Makes the response to a refused request.
-        unexpected: Makes the response to an error that no handler answered.
+        refuse: Returns the response to a refused request.
+        unexpected: Returns the response to an unhandled error.
     """
 
     def __init__(self, app: ASGIApp, *, refuse: Refuse, unexpected: Callable[[Request, Exception], Response]) -> None:
         self._app, self._refuse, self._unexpected = app, refuse, unexpected
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Forward a request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         await _Exchange(self, scope, receive, send).run()
 
     async def answer(self, exchange: "_Exchange") -> None:
-        """Answer the request of an exchange."""
+        """Respond to the request of an exchange."""
         request = Request(exchange.scope)
         problem = _problem(request)
         if problem is not None:
@@ -84,7 +84,7 @@ class Shield:
             )
             await response(exchange.scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            return  # no one would read an answer
+            return  # The client has disconnected.
         except Exception as error:
             if exchange.status:
                 raise
@@ -108,7 +108,7 @@ class _Exchange:
         scope.setdefault("state", {})["request_id"] = self._id = secrets.token_hex(8)
 
     async def run(self) -> None:
-        """Answer the request, and log it without its query, which may contain what a user typed."""
+        """Respond to the request, and log it without its query, which may contain user input."""
         try:
             await self._shield.answer(self)
         finally:
@@ -125,7 +125,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the response, with the headers of every response."""
+        """Send a part of the response, with the security headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -137,15 +137,15 @@ class _Exchange:
 
 
 def _problem(request: Request) -> tuple[int, str, str] | None:
-    """Return why a request is refused: status, sentence and hint; None if it is not."""
+    """Return status, sentence and hint of a refusal; None to accept the request."""
     context: Any = request.app.state.context
     if _host_name(request.headers.get("host", "")) not in context.hosts:
-        return 400, "This server does not answer under that host name.", "An admin can add it to web.hosts."
+        return 400, "This server does not serve that host name.", "An admin can add the name to web.hosts."
     if len(request.scope["path"]) > MAX_PATH or len(request.scope["query_string"]) > MAX_QUERY:
-        return HTTPStatus.REQUEST_URI_TOO_LONG, "The address is too long.", "Shorten it."
+        return HTTPStatus.REQUEST_URI_TOO_LONG, "The URL is too long.", "Shorten it."
     query = request.scope["query_string"].lower()
     if not request.scope["path"].isprintable() or b"%00" in query or b"\0" in query:
-        return 400, "The address contains control characters.", "Remove them."
+        return 400, "The URL contains control characters.", "Remove them."
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > MAX_BODY:
         return 413, "The request is larger than 1 MiB.", "Send less."

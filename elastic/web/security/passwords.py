@@ -1,4 +1,4 @@
-"""Passwords: rules, hashes and made-up ones.
+"""Passwords: rules, hashes and generation.
 
 Hashes are argon2id, and scrypt where the extra `web` is not installed. Both kinds are verified.
 """
@@ -23,24 +23,24 @@ _SCRYPT_PREFIX = "scrypt"
 
 MIN_CHARACTERS, MAX_CHARACTERS = 10, 256
 
-#: Passwords that examples and scanners use, in lower case without digits at the end.
+#: Common passwords of examples and scanners, in lower case without trailing digits.
 _SAMPLES = frozenset(
     ("password", "passwordpassword", "administrator", "elasticelastic", "changemeplease", "letmeinplease")
 )
 
-#: Characters of made-up passwords: without those that look alike.
+#: Characters of generated passwords: without those that look alike.
 _CHARACTERS = "23456789abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
 _GROUPS, _GROUP_LENGTH = 4, 4
 
-#: Verifications at the same time: each takes 19 MiB.
+#: Maximum number of concurrent verifications; each needs 19 MiB.
 _turns = threading.BoundedSemaphore(2)
 
 
 def check_password(username: str, password: str) -> str:
-    """Return a new password if it follows the rules.
+    """Return a new password if it satisfies the rules.
 
     Raises:
-        UsageError: It is too short, too long, the name of the user, or a well-known sample.
+        UsageError: The password is too short, too long or easy to guess.
     """
     if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
         raise UsageError(
@@ -49,26 +49,27 @@ def check_password(username: str, password: str) -> str:
     plain = password.lower()
     if plain.rstrip("0123456789!.") in _SAMPLES or plain.isdigit() or len(set(plain)) < 4 or username.lower() in plain:
         raise UsageError(
-            "the password is easy to guess (a sample, digits only, or it contains the user name); choose another one."
+            "the password is easy to guess (a common password, digits only, or it contains the user name); "
+            "choose another one."
         )
     return password
 
 
 def made_up_password() -> str:
-    """Return a random password of 92 bits, in groups that can be typed."""
+    """Return a random password of 92 bits, in groups that are easy to type."""
     groups = ("".join(secrets.choice(_CHARACTERS) for _ in range(_GROUP_LENGTH)) for _ in range(_GROUPS))
     return "-".join(groups)
 
 
 def hash_password(password: str) -> str:
-    """Return the hash of a password, to be stored."""
+    """Return the hash of a password."""
     argon2 = _argon2()
     with _turns:
         return _scrypt_hash(password) if argon2 is None else str(argon2.hash(_encodable(password)))
 
 
 def is_password(password: str, password_hash: str) -> bool:
-    """Return whether a password has a hash. A damaged or unknown hash matches nothing."""
+    """Return whether a password matches a hash. A damaged or unknown hash matches nothing."""
     argon2 = _argon2()
     with _turns:
         if password_hash.startswith(f"{_SCRYPT_PREFIX}$"):
@@ -77,19 +78,19 @@ def is_password(password: str, password_hash: str) -> bool:
             return False
         try:
             return bool(argon2.verify(_encodable(password), password_hash))
-        except Exception:  # pwdlib has no common class for hashes that it does not know
+        except Exception:  # pwdlib has no common class for errors of unknown hashes
             return False
 
 
 @cache
 def absent_hash() -> str:
-    """Return a hash that no password has: verified for unknown users, so that they take as long as known ones."""
+    """Return a hash that no password matches. Verifying it makes unknown users take as long as known ones."""
     return hash_password(secrets.token_urlsafe(32))
 
 
 @cache
 def _argon2() -> Any:
-    """Return the hasher of argon2id, or None if it is not installed."""
+    """Return the argon2id hasher, or None if it is not installed."""
     try:
         from pwdlib import PasswordHash
         from pwdlib.hashers.argon2 import Argon2Hasher

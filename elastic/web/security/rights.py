@@ -1,4 +1,4 @@
-"""Rights, and the least role that has each: the only place that decides what a role may do."""
+"""Rights, and the least role that has each. No other module decides what a role may do."""
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
@@ -9,7 +9,7 @@ from elastic.db.stores.users import Role
 
 
 class Right(StrEnum):
-    """Right to do one kind of thing; its value completes the sentence "you may not ..."."""
+    """Right to one kind of action; its value completes the sentence "You may not ..."."""
 
     #: everything but secrets and administration
     READ = "see this page"
@@ -36,7 +36,7 @@ class Right(StrEnum):
 
 
 class Public(Enum):
-    """Mark of a route that needs no login."""
+    """Marker of a route that needs no login."""
 
     PUBLIC = "public"
 

@@ -1,4 +1,4 @@
-"""Sessions: random ids in a cookie, whose digests the database keeps."""
+"""Sessions: random ids in a cookie. The database stores their digests."""
 
 import re
 import secrets
@@ -34,12 +34,12 @@ def session_id_of(request: Request) -> str | None:
 
 
 def set_session_cookie(request: Request, response: Response, session_id: str) -> None:
-    """Send a session id to the browser, which forgets it when it closes."""
+    """Set the session cookie, which the browser deletes when it closes."""
     response.set_cookie(
         cookie_name(request), session_id, secure=is_secure(request), httponly=True, samesite="lax", path="/"
     )
 
 
 def drop_session_cookie(request: Request, response: Response) -> None:
-    """Let the browser forget the session id."""
+    """Delete the session cookie."""
     response.delete_cookie(cookie_name(request), secure=is_secure(request), httponly=True, samesite="lax", path="/")

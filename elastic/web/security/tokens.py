@@ -6,7 +6,7 @@ import string
 
 _ALPHABET = string.digits + string.ascii_letters
 _PREFIX = "els_"
-#: Characters that 32 bytes need in base 62.
+#: Number of base-62 characters for 32 bytes.
 _LENGTH = 43
 _TOKEN = re.compile(rf"{_PREFIX}[0-9A-Za-z]{{{_LENGTH}}}", re.ASCII)
 

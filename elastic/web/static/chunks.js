@@ -1,4 +1,4 @@
-// Grid of chunks: one byte a cell, drawn on a canvas. The page works without it; the table has the same.
+// Grid of chunks: one byte per cell, drawn on a canvas. Without it, the table shows the same states.
 const MAX_HEIGHT = 500, MIN_CELLS = 40, POLL = 1000;
 const NAMES = ["to come", "cut", "sent", "received", "processed", "returned", "aggregated", "bad entries", "sent again", "redriven", "damaged"];
 const MARKED = new Set([7, 8, 10]);
@@ -18,7 +18,7 @@ function start() {
   };
   const text = document.getElementById("cell-text");
 
-  // What fits: cells of at least two points.
+  // As many cells as fit with at least two pixels each.
   const room = () => Math.max(MIN_CELLS, Math.min(120000, Math.floor(canvas.clientWidth / 2) * Math.floor(MAX_HEIGHT / 2)));
 
   async function load() {
@@ -32,13 +32,13 @@ function start() {
       const answer = await fetch(`${url}?${query}`, { headers, cache: "no-store" });
       if (answer.status === 304) return;
       if (!answer.ok) {
-        text.textContent = `The chunks could not be loaded (${answer.status}); load the page again.`;
+        text.textContent = `The chunks could not be loaded (status ${answer.status}). Reload the page.`;
         return;
       }
       state.etag = answer.headers.get("ETag") || "";
       take(await answer.arrayBuffer());
     } catch {
-      text.textContent = "The server does not answer; the grid is as it was.";
+      text.textContent = "The server does not respond. The grid shows the last known states.";
     } finally {
       state.busy = false;
     }
@@ -82,7 +82,7 @@ function start() {
     }));
   }
 
-  // The values that the legend shows, with their names.
+  // Values of the legend, with their names.
   function shades() {
     const highest = state.cells.reduce((most, value) => Math.max(most, value), 1);
     if (state.by === "worker" || state.by === "attempt") return state.legend.slice(0, 8).map((name, index) => [index + 1, name]);
@@ -105,7 +105,7 @@ function start() {
 
   const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  // Colours of states are those of the style sheet, where the classes c-0 to c-10 set --fill.
+  // The style sheet sets the colours of states: --fill in the classes c-0 to c-10.
   function stateColour(value) {
     const probe = document.createElement("span");
     probe.className = `c-${value}`;
@@ -154,7 +154,7 @@ function start() {
     canvas.dataset.milliseconds = (performance.now() - began).toFixed(1);
   }
 
-  // Neighbours without a gap are one rectangle.
+  // Draw adjacent cells without a gap as one rectangle.
   function spans(brush, cells, size, columns) {
     for (let at = 0; at < cells.length;) {
       const first = cells[at], row = Math.floor(first / columns);
@@ -185,7 +185,7 @@ function start() {
     return near >= 0 ? near : at < state.cells.length ? at : -1;
   }
 
-  // Small cells that are drawn larger are also hit beside them.
+  // Small cells are drawn larger, so the pointer also hits them beside their position.
   function marked(column, row) {
     const reach = Math.ceil(4 / state.size);
     let best = -1, distance = Infinity;
@@ -245,7 +245,7 @@ function start() {
     for (let at = state.cursor + step; at >= 0 && at < state.cells.length; at += step) {
       if (MARKED.has(state.cells[at])) { move(at); return; }
     }
-    text.textContent = "There is no other bad chunk in this direction.";
+    text.textContent = "No further bad chunk in this direction.";
   }
 
   canvas.addEventListener("pointermove", (event) => {

@@ -1,4 +1,4 @@
-// Page that clears: a ticked box shows at once what would be cleared.
+// Clear page: a change of a check box updates the list at once.
 
 const form = document.getElementById("clear-options");
 for (const button of form.querySelectorAll("[data-hide-with-script]")) button.hidden = true;

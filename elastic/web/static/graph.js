@@ -1,4 +1,4 @@
-// Graph of tasks: hover and focus light up- and downstream tasks; buttons and keys zoom.
+// Graph of tasks: hover and focus highlight upstream and downstream tasks; buttons and keys zoom.
 
 const box = document.getElementById("graph");
 if (box) start(box);

@@ -1,4 +1,4 @@
-// Grid of a DAG: squares of task states on a canvas, with a table's keys, names and live region for screen readers.
+// Grid of a DAG: cells of task states on a canvas, with keys of a table, and names and a live region for screen readers.
 
 const ROW = 24;
 const MOST_STEP = 19, LEAST_STEP = 15, GAP = 3;
@@ -28,13 +28,13 @@ function say(box, text) {
 
 async function answer(url) {
   const response = await fetch(url, { headers: { Accept: "*/*" }, credentials: "same-origin" });
-  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  if (!response.ok) throw new Error(`the server returned status ${response.status}`);
   return response;
 }
 
 const fetchJson = async (url) => (await answer(url)).json();
 
-/** Read headers of runs (JSON after its length) and one byte for each task and run, task by task. */
+/** Read the headers of runs (JSON after its length) and one byte per task and run, task by task. */
 async function fetchStates(url) {
   const bytes = new Uint8Array(await (await answer(url)).arrayBuffer());
   const length = new DataView(bytes.buffer).getUint32(0, true);
@@ -73,7 +73,7 @@ class Grid {
     box.dataset.ready = "1";
   }
 
-  /** Combine the rows of the structure with the tasks that only older versions have. */
+  /** Add the tasks that only older versions have to the rows of the structure. */
   take(data) {
     this.runs = data.runs;
     this.cells = data.cells;
@@ -123,7 +123,7 @@ class Grid {
     return (this.rank.get(other) ?? 99) < (this.rank.get(one) ?? 99) ? other : one;
   }
 
-  /** Choose the rows to show; the first one is that of the runs. */
+  /** Select the visible rows; the first one is the row of runs. */
   filter() {
     const wanted = this.search.toLowerCase();
     const matches = (row) =>
@@ -162,7 +162,7 @@ class Grid {
     this.font = read("--font") || "sans-serif";
   }
 
-  /** Set the size of the canvas to what is seen of the grid; it is drawn anew when the box scrolls. */
+  /** Set the size of the canvas to the visible part of the grid; it is redrawn when the box scrolls. */
   place() {
     this.left = this.labelWidth();
     this.step = clamp(Math.floor((this.scroll.clientWidth - this.left - 6) / Math.max(1, this.runs.length)), LEAST_STEP, MOST_STEP);
@@ -187,7 +187,7 @@ class Grid {
   labelWidth() {
     this.pen.font = `13px ${this.font}`;
     const most = Math.max(110, Math.min(280, this.scroll.clientWidth * 0.36));
-    // The length of the longest run stands above the labels.
+    // The duration of the longest run is above the labels.
     let widest = 136;
     for (const row of this.rows) {
       if (row.label.length * 9 + row.depth * 14 + 80 < widest) continue;
@@ -425,7 +425,7 @@ class Grid {
       add("state", code === ABSENT ? "not in this run" : `${this.looks.get(code).glyph} ${this.looks.get(code).label}`);
       add("date", head.title);
       if (!row) {
-        add("took", head.seconds === null ? "has not ended" : duration(head.seconds));
+        add("took", head.seconds === null ? "not ended" : duration(head.seconds));
         if (head.version) add("version", `v${head.version}`);
         add("started by", head.type);
       }
@@ -502,7 +502,7 @@ class Grid {
     else if (x + this.step > this.scroll.scrollLeft + wide) this.scroll.scrollLeft = x + this.step - wide;
   }
 
-  /** Name the current cell for screen readers, and show its tooltip. */
+  /** Announce the current cell to screen readers, and show its tooltip. */
   name() {
     if (!this.runs.length) return;
     const row = this.shown[this.at.row], head = this.runs[this.at.run];
@@ -539,7 +539,7 @@ class Grid {
     if (this.runs.length && this.state(this.at.row, this.at.run) !== ABSENT) go(this.address());
   }
 
-  /** Show the facts of the current cell in the panel at the right. */
+  /** Show the details of the current cell in the panel. */
   choose() {
     if (!this.runs.length) return;
     const row = this.shown[this.at.row], head = this.runs[this.at.run];
@@ -552,7 +552,7 @@ class Grid {
     this.box.dispatchEvent(new CustomEvent("choose", { bubbles: true, detail: { url: `${this.address()}/panel` } }));
   }
 
-  /** Ask again for the states of the runs that have not ended, and for new runs. */
+  /** Fetch the states of the runs that have not ended, and new runs. */
   poll() {
     const look = async (isAsked) => {
       if (!isAsked && (document.hidden || localStorage.getItem("elastic-live") === "paused") || this.isPolling) return;
@@ -565,7 +565,7 @@ class Grid {
         if (!active.length) url.searchParams.set("run", "");
         this.patch(await fetchStates(url));
       } catch {
-        // The next turn asks again; the page of the frame says that the server is away.
+        // The next turn tries again; live.js shows that the server is offline.
       } finally {
         this.isPolling = false;
       }
@@ -578,7 +578,7 @@ class Grid {
     if (data.newest !== this.newest || data.digest !== this.structure.digest || data.gone.some((id) => !this.rows.some((row) => row.id === id))) {
       const at = { ...this.at }, chosen = this.chosen, before = this.runs.length;
       if (data.digest !== this.structure.digest) {
-        // A new version of the DAG has other rows. The address keeps the view; a user who is busy keeps the page.
+        // A new version of the DAG has other rows. The URL keeps the view; do not reload the page of a busy user.
         if (document.activeElement === document.body && this.tip.hidden) location.reload();
         return;
       }
@@ -638,7 +638,7 @@ const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 const go = (url) => location.assign(url);
 const parameter = (name) => new URLSearchParams(location.search).get(name) || "";
 
-/** Keep a part of the view in the address. */
+/** Store a part of the view in the URL. */
 function remember(values) {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(values)) {
@@ -651,5 +651,5 @@ function remember(values) {
 const box = document.getElementById("grid");
 if (box) {
   for (const part of document.querySelectorAll("[data-needs-script]")) part.hidden = false;
-  start(box).catch((error) => say(box, `The grid cannot be shown: ${error.message}. Reload the page.`));
+  start(box).catch((error) => say(box, `The grid could not be loaded: ${error.message}. Reload the page.`));
 }

@@ -1,4 +1,4 @@
-// Keys: / searches, g d goes to the DAGs, j and k move between rows, ? shows them all. Pages add their own.
+// Keyboard shortcuts: / searches, g d opens the DAGs, j and k move between rows, ? lists all. Pages add their own.
 
 /** @type {Map<string, {text: string, run: () => void}>} */
 const keys = new Map();
@@ -24,7 +24,7 @@ function showAll() {
   const dialog = /** @type {HTMLDialogElement} */ (known || document.createElement("dialog"));
   dialog.id = "keys-help";
   const title = document.createElement("h2"), list = document.createElement("dl");
-  title.textContent = "Keys";
+  title.textContent = "Keyboard shortcuts";
   for (const [name, { text }] of keys) {
     const term = document.createElement("dt"), what = document.createElement("dd");
     for (const part of name.split(" ")) {
@@ -49,15 +49,15 @@ function showAll() {
 addKey("/", "search", () => /** @type {HTMLElement | null} */ (document.querySelector("[data-key='/']"))?.focus());
 addKey("g d", "go to the DAGs", go("/"));
 addKey("g f", "go to the flows", go("/flows"));
-addKey("g b", "go to browse", go("/browse/runs"));
-addKey("g a", "go to administration", go("/admin/connections"));
+addKey("g b", "go to Browse", go("/browse/runs"));
+addKey("g a", "go to Admin", go("/admin/connections"));
 addKey("j", "next row", () => move(1));
-addKey("k", "row before", () => move(-1));
+addKey("k", "previous row", () => move(-1));
 addKey("r", "refresh", () => document.dispatchEvent(new CustomEvent("elastic:refresh")));
 for (const { dataset, textContent } of document.querySelectorAll("a[data-key]")) {
   addKey(dataset.key, dataset.keyText || textContent.trim(), () => /** @type {HTMLElement | null} */ (document.querySelector(`a[data-key="${dataset.key}"]`))?.click());
 }
-addKey("?", "show these keys", showAll);
+addKey("?", "show keyboard shortcuts", showAll);
 
 document.addEventListener("keydown", (event) => {
   const target = /** @type {HTMLElement} */ (event.target);

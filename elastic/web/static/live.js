@@ -1,7 +1,7 @@
-// Live updates: regions <section id data-live="url" data-topics="dags dag:x"> are fetched when the server hints at a
-// change, and only their changed parts are replaced. Parts that hold the focus, a selection or an open menu stay.
+// Live updates: after a hint of the server, fetch the regions <section id data-live="url" data-topics="dags dag:x"> and
+// replace only the changed parts. Parts with the focus, a selection or an open menu are kept.
 
-/** Milliseconds: without a hint, between tries after a lost stream (doubled up to the longest), between refreshes. */
+/** Milliseconds: between fetches without a hint, between reconnects (doubled up to a maximum), between refreshes. */
 const REGULAR = 30_000, FIRST_RETRY = 1_000, LONGEST_RETRY = 30_000, SHORTEST = 1_000;
 
 /** @type {Map<string, string>} ETag of the page of each region */
@@ -21,10 +21,10 @@ function show(text, kind) {
   status.querySelector(".text").textContent = text;
   status.querySelector(".dot").className = `dot ${kind}`;
   status.setAttribute("aria-pressed", String(!paused));
-  status.title = paused ? "Live updates are paused; click to go on" : "This page follows changes; click to pause";
+  status.title = paused ? "Live updates are paused. Click to resume" : "Live updates are on. Click to pause";
 }
 
-/** Return whether a part must not be replaced now. @param {Element} part */
+/** Return whether a part must not be replaced at the moment. @param {Element} part */
 function isBusy(part) {
   const focused = document.activeElement, selection = document.getSelection();
   if (focused && focused !== document.body && part.contains(focused)) return true;
@@ -32,7 +32,7 @@ function isBusy(part) {
   return Boolean(selection && !selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(part));
 }
 
-/** Replace what differs, from the outside in, and leave out what is busy. @param {Element} old @param {Element} fresh */
+/** Replace the parts that differ, from the outside in, except those in use. @param {Element} old @param {Element} fresh */
 function swap(old, fresh) {
   if (old.isEqualNode(fresh)) return;
   const before = [...old.children], after = [...fresh.children];
@@ -56,7 +56,7 @@ function hasOwnText(old, fresh) {
 /** @param {Element} part */
 const isKeyed = (part) => part.children.length > 0 && [...part.children].every((one) => one.id);
 
-/** Replace rows by their ids: new ones come in, old ones go. @param {Element} old @param {Element} fresh */
+/** Match rows by their ids: insert new ones and remove old ones. @param {Element} old @param {Element} fresh */
 function swapKeyed(old, fresh) {
   const known = new Map([...old.children].map((one) => [one.id, one]));
   let place = old.firstElementChild;
@@ -74,7 +74,7 @@ function swapKeyed(old, fresh) {
   for (const gone of known.values()) if (!isBusy(gone)) gone.remove();
 }
 
-/** Fetch a region and put it in place. A document made by XMLHttpRequest runs no script. @param {HTMLElement} region */
+/** Fetch a region and replace it. A document from XMLHttpRequest runs no script. @param {HTMLElement} region */
 function refresh(region) {
   const url = region.dataset.live || location.pathname + location.search;
   const request = new XMLHttpRequest();
@@ -88,7 +88,7 @@ function refresh(region) {
     if (!fresh) return;
     swap(region, fresh);
     tags.set(url, request.getResponseHeader("ETag") || "");
-    // A part that was busy is tried again.
+    // Try again for parts that were in use.
     if (!document.getElementById(region.id)?.isEqualNode(fresh)) tags.delete(url);
     document.dispatchEvent(new CustomEvent("elastic:swapped", { detail: region.id }));
   };

@@ -1,4 +1,4 @@
-// Log of a task instance: loads earlier pieces on scroll, follows the end, filters, finds, and keeps at most 5,000 lines.
+// Log of a task instance: load earlier pieces on scroll, follow the end, filter, search; keep at most 5,000 lines.
 
 const MOST_LINES = 5000;
 const POLL = 1500;
@@ -65,7 +65,7 @@ class Log {
     this.follow.addEventListener("change", () => { if (this.follow.checked) this.toEnd(); });
   }
 
-  /** A click on a number puts the link to the line into the address without a load of the page. */
+  /** Put the link to the clicked line into the URL without loading the page. */
   link(event) {
     const number = event.target.closest("a.number");
     if (!number || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -75,13 +75,13 @@ class Log {
     history.replaceState(null, "", number.href);
     navigator.clipboard?.writeText(number.href).then(
       () => { this.hits.textContent = "link copied"; },
-      () => { this.hits.textContent = "link is in the address"; },
+      () => { this.hits.textContent = "link is in the address bar"; },
     );
   }
 
   async ask(query) {
     const response = await fetch(`${this.box.dataset.url}?${query}`, { credentials: "same-origin" });
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    if (!response.ok) throw new Error(`the server returned status ${response.status}`);
     return response.json();
   }
 
@@ -97,7 +97,7 @@ class Log {
       this.box.scrollTop = top + this.box.scrollHeight - height;
       this.filter();
     } catch {
-      // The next scroll asks again.
+      // The next scroll tries again.
     } finally {
       this.isBusy = false;
     }
@@ -109,7 +109,7 @@ class Log {
     try {
       this.add(await this.ask(`from=${this.end}`));
     } catch {
-      // The next turn asks again.
+      // The next turn tries again.
     } finally {
       this.isBusy = false;
     }
@@ -134,7 +134,7 @@ class Log {
     if (this.follow.checked) this.box.scrollTop = this.box.scrollHeight;
   }
 
-  /** Ask for the lines after the last whole one, as long as the attempt runs and the page is seen. */
+  /** Fetch the lines after the last whole one as long as the attempt runs and the page is visible. */
   poll() {
     setTimeout(async () => {
       const isPaused = localStorage.getItem("elastic-live") === "paused";

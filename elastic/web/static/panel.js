@@ -1,4 +1,4 @@
-// Panel beside the grid: shows the facts of the chosen square, as the server writes them.
+// Panel beside the grid: shows the details of the selected cell, rendered by the server.
 
 const panel = document.getElementById("panel");
 let latest = 0;
@@ -7,14 +7,14 @@ document.addEventListener("choose", (event) => {
   const turn = ++latest;
   const request = new XMLHttpRequest();
   request.open("GET", event.detail.url);
-  // The browser parses the answer: a policy forbids scripts to turn text into markup.
+  // Let the browser parse the response: the content security policy forbids scripts to convert text to markup.
   request.responseType = "document";
   panel.setAttribute("aria-busy", "true");
   request.addEventListener("loadend", () => {
     if (turn !== latest) return;
     panel.removeAttribute("aria-busy");
     const found = request.response?.getElementById("panel-content");
-    const sentence = request.response?.querySelector(".empty p")?.textContent || "The server is away. Try again.";
+    const sentence = request.response?.querySelector(".empty p")?.textContent || "The server is unavailable. Try again.";
     panel.replaceChildren(found ? document.adoptNode(found) : note(sentence));
   });
   request.send();

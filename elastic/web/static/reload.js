@@ -1,4 +1,4 @@
-// Loads the page again every two seconds, while it is seen and nothing on it is selected.
+// Reload the page every two seconds while it is visible and nothing on it is selected.
 setInterval(() => {
   if (!document.hidden && !getSelection().toString()) location.reload();
 }, 2000);

@@ -1,1 +1,1 @@
-"""View models: from rows to the values that a template shows, without I/O."""
+"""View models: convert rows to the values of a template, without I/O."""

@@ -1,4 +1,4 @@
-"""Amounts as people read them: large numbers, bytes, rates and shares."""
+"""Readable amounts: large numbers, bytes, rates and shares."""
 
 #: Prefixes of units with their sizes.
 _PREFIXES = (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
@@ -22,7 +22,7 @@ def rate_of(per_second: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage that is 100 % only if it is whole, and 0 % only if it is nothing."""
+    """Return a share as a percentage: 100 % only for exactly 1, and 0 % only for exactly 0."""
     if share >= 1:
         return "100 %"
     whole = int(share * 100)

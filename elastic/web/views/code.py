@@ -1,14 +1,14 @@
-"""Source of a DAG file as highlighted lines: names of classes and texts, never markup."""
+"""Source of a DAG file as highlighted lines: pairs of CSS class and text, never markup."""
 
 from difflib import unified_diff
 
 from elastic.core.text import lines as visible
 
-#: Characters beyond which a source is shown without colours.
+#: Maximum number of characters of a highlighted source.
 _MAX_HIGHLIGHTED = 400_000
-#: Lines that a page shows.
+#: Maximum number of lines on a page.
 _MAX_LINES = 20_000
-#: Lines that are compared: the time may grow with their square.
+#: Maximum number of compared lines: the time may grow with the square.
 _MAX_COMPARED = 5_000
 
 #: Part of a line: CSS class, which may be empty, and text.
@@ -16,7 +16,7 @@ Piece = tuple[str, str]
 
 
 def code_lines(source: str) -> list[list[Piece]]:
-    """Return the lines of a Python source as highlighted pieces."""
+    """Return the lines of a Python source as highlighted parts."""
     source = visible(source)
     if len(source) > _MAX_HIGHLIGHTED:
         return [[("", line)] for line in source.split("\n")[:_MAX_LINES]]
@@ -52,7 +52,7 @@ def diff_lines(old: str, new: str, *, context: int = 4) -> list[tuple[str, str]]
     kinds = {"+": "add", "-": "del", "@": "gap"}
     before, after = visible(old).split("\n")[:_MAX_COMPARED], visible(new).split("\n")[:_MAX_COMPARED]
     for at, line in enumerate(unified_diff(before, after, lineterm="", n=context)):
-        # The first two lines name the files.
+        # Skip the first two lines, which name the files.
         if at >= 2:
             kind = kinds.get(line[:1], "")
             found.append((kind, line if kind == "gap" else line[1:]))

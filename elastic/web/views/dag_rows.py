@@ -11,7 +11,7 @@ from elastic.web.views.times import duration, full_time
 #: Heights of bars (pixels).
 _LOWEST, _HIGHEST = 5, 26
 
-#: Order in which states of tasks are counted.
+#: Order of the counts of task states.
 _STATES = (
     "success",
     "failed",
@@ -30,7 +30,7 @@ _STATES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBar:
-    """Bar of a run, as high as the run was long."""
+    """Bar of a run; the height shows the duration."""
 
     state: str
     height: int
@@ -45,7 +45,7 @@ class DagLine:
     dag: ListedDag
     url: str
     bars: Sequence[RunBar]
-    #: numbers of task instances of the last run by state
+    #: number of task instances of the last run by state
     tasks: Sequence[tuple[str, int]]
     #: URL of the last run; empty if there is none
     last_url: str
@@ -69,7 +69,7 @@ def dag_lines(found: DagList, zone: dt.tzinfo, now: dt.datetime) -> list[DagLine
 
 
 def bars_of(dag_id: str, runs: Sequence[ListedRun], zone: dt.tzinfo, now: dt.datetime) -> list[RunBar]:
-    """Return the bars of runs; their heights relate to the longest that has ended."""
+    """Return the bars of runs. Heights are relative to the longest ended run."""
     seconds = [_seconds(run, now) for run in runs]
     ended = [one for run, one in zip(runs, seconds, strict=True) if one is not None and run.ended_at is not None]
     longest = max(ended or [one for one in seconds if one is not None], default=0.0)
@@ -91,12 +91,12 @@ def in_order(numbers: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def dag_url(dag_id: str) -> str:
-    """Return the address of the page of a DAG."""
+    """Return the URL of a DAG."""
     return f"/dags/{quote(dag_id, safe='')}"
 
 
 def run_url(dag_id: str, run_id: str) -> str:
-    """Return the address of the page of a run."""
+    """Return the URL of a run."""
     return f"{dag_url(dag_id)}/runs/{quote(run_id, safe='')}"
 
 

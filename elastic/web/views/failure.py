@@ -1,4 +1,4 @@
-"""Failure of an attempt as pages show it: the last line of its error, the place, and the whole traceback."""
+"""Failure of an attempt for pages: the last line of the error, the place in the code and the traceback."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from elastic.core.text import lines as visible
 
 _PLACE = re.compile(r'^ *File "([^"\n]+)", line (\d+)(?:, in (.+))?$', re.MULTILINE)
 
-#: Characters of the last line that are shown apart from the traceback.
+#: Maximum number of characters of the last line.
 _MAX_LINE = 500
 
 
@@ -20,7 +20,7 @@ class ShownFailure:
     line: str
     #: `prices.py:14 in to_cents`; empty if the error has no traceback
     place: str
-    #: whole error; empty if it is the line alone
+    #: whole error; empty if the error is only the line
     text: str
 
 

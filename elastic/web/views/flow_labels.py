@@ -1,4 +1,4 @@
-"""Words of the pages of flows: figures of a step, the way to it, and links from a task to its flow."""
+"""Labels of the flow pages: figures of a step, breadcrumbs, and links from a task to its flow runs."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from elastic.run_views.step_view import StepView
 from elastic.web.views.amounts import compact, percent, plural, rate_of
 from elastic.web.views.times import duration, rough_duration
 
-#: Address of the page of a task instance.
+#: URL of the page of a task instance.
 _TASK_ADDRESS = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
-#: Characters of a traceback and of a message that a page shows.
+#: Maximum number of characters of a traceback and of a message on a page.
 MAX_TRACEBACK, MAX_MESSAGE = 64 << 10, 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """Number with a line under it."""
+    """Number with a label."""
 
-    #: name by which a script finds it
+    #: name for scripts
     name: str
     value: str
-    #: what follows the value in smaller letters
+    #: text after the value in a smaller font
     rest: str
     label: str
     is_bad: bool = False
@@ -55,7 +55,7 @@ def figures_of(view: StepView, kinds: int) -> list[Figure]:
     if view.letters:
         about = f"bad entries of {plural(kinds, 'kind')}" if kinds else "bad entries"
     else:
-        about = "bad entries, not kept" if view.failed else "bad entries"
+        about = "bad entries, not stored" if view.failed else "bad entries"
     if view.redriven:
         about += f", {view.redriven:,} redriven"
     resent = f"{plural(view.resent, 'chunk')} sent again" if view.resent else "no chunk sent again"
@@ -76,7 +76,7 @@ def time_figure(view: StepView, resent: str) -> Figure:
 
 
 def state_text(view: StepView, label: str) -> str:
-    """Return the state in words, with the share that is done while the step runs."""
+    """Return the state in words, with the share of the result while the step runs."""
     if not view.is_running:
         return label
     return f"{label}, {percent(view.share)}" if view.total and not view.is_growing else label
@@ -85,13 +85,13 @@ def state_text(view: StepView, label: str) -> str:
 def crumbs_of(
     record: StepRecord, run_id: str, addresses: Collection[str], *more: tuple[str, str]
 ) -> list[tuple[str, str]]:
-    """Return the way to a page of a step: through the task that ran the flow, if there is one.
+    """Return the breadcrumbs of a page of a step, through the task that ran the flow if there is one.
 
     Args:
         record: Record of the step.
         run_id: The run.
-        addresses: Addresses of pages that this server has.
-        more: Text and address of the parts below the step.
+        addresses: URLs of the pages of this server.
+        more: Text and URL of the parts below the step.
     """
     step = f"/flows/{run_id}/{record.step}"
     parts = [*(task_crumbs(record.manifest, addresses) or [("Flows", "/flows")])]
@@ -100,7 +100,7 @@ def crumbs_of(
 
 
 def task_crumbs(manifest: Mapping[str, Any], addresses: Collection[str]) -> list[tuple[str, str]]:
-    """Return the way to the task instance that started a flow run; empty if none did, or if its page is missing."""
+    """Return the breadcrumbs of the task instance that started a flow run; empty without one, or without its page."""
     key = manifest.get("task_instance")
     if key is None or not _is_key(key) or _TASK_ADDRESS not in addresses:
         return []
@@ -114,7 +114,7 @@ def task_crumbs(manifest: Mapping[str, Any], addresses: Collection[str]) -> list
 
 
 def flow_links(runs: RunList, flow_run_ids: Iterable[str | None]) -> list[FlowLink]:
-    """Return links to the flow runs of a task instance and of its attempts, each once; unknown ids give no link."""
+    """Return links to the flow runs of a task instance and of its attempts, without duplicates and unknown ids."""
     links = []
     for run_id in dict.fromkeys(run_id for run_id in flow_run_ids if run_id):
         try:
@@ -140,12 +140,12 @@ def source_line(letter: DeadLetter) -> SourceLine | None:
 
 
 def letter_key(chunk_id: int, index: int | None) -> str:
-    """Return the part of an address that names a dead letter: `9974-0`, or `9974-chunk`."""
+    """Return the URL segment of a dead letter: `9974-0`, or `9974-chunk` for a whole chunk."""
     return f"{chunk_id}-{'chunk' if index is None else index}"
 
 
 def letter_place(key: str) -> tuple[int, int] | None:
-    """Return chunk id and index, -1 for a whole chunk, of a dead letter in an address; None if it is none."""
+    """Return chunk id and index (-1 for a whole chunk) from the URL segment of a dead letter; None if it is invalid."""
     chunk, separator, entry = key.partition("-")
     entry = "-1" if entry == "chunk" else entry
     if not separator or not _is_number(chunk) or not (_is_number(entry) or entry == "-1"):

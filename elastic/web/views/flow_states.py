@@ -10,7 +10,7 @@ from elastic.run_views.chunk_cells import CellState
 
 @dataclass(frozen=True, slots=True)
 class FlowSign:
-    """State of a step, a chunk or an action as pages show it."""
+    """State of a step, a chunk or an action on pages."""
 
     css: str
     glyph: str
@@ -48,7 +48,7 @@ _ACTIONS = {
     ActionState.RUNNING: FlowSign("s-running", "▸", "running"),
     ActionState.DONE: FlowSign("s-success", "✓", "done"),
     ActionState.FAILED: FlowSign("s-failed", "✕", "failed"),
-    ActionState.DIED: FlowSign("s-failed", "⚠", "ended without a word"),
+    ActionState.DIED: FlowSign("s-failed", "⚠", "process died"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Graph of a DAG with the states of a run, as a template draws it. A large DAG is drawn by its outermost groups."""
+"""Graph of a DAG with the states of a run, for a template. A large DAG shows its outermost groups."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from elastic.dag.states.state import TaskState, state_of_copies
 from elastic.web.views.graph_layout import Layout
 from elastic.web.views.grid_rows import GridRow, rows_below
 
-#: Tasks beyond which groups are drawn instead.
+#: Maximum number of tasks; a larger DAG shows groups instead.
 MOST_TASKS = 300
 
-#: Width of a character of a label, and the room for its glyph.
+#: Width of a character of a label, and the space for its glyph.
 _CHARACTER_WIDTH = 7.3
 _PADDING = 44
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphShape:
-    """Nodes and edges of a graph, without places and states."""
+    """Nodes and edges of a graph, without positions and states."""
 
     nodes: tuple[str, ...]
     edges: tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ class Graph:
 
     nodes: tuple[GraphNode, ...]
     layout: Layout
-    #: whether groups stand for their tasks
+    #: whether groups replace their tasks
     is_folded: bool
 
 
@@ -63,7 +63,7 @@ def shape_of(dag: SerializedDag, rows: Sequence[GridRow], root: str = "") -> Gra
     Args:
         dag: The DAG.
         rows: Rows of its grid.
-        root: Task or group; empty for the whole DAG, in which groups stand for their tasks if it is large.
+        root: Task or group; empty for the whole DAG, in which groups replace their tasks if it is large.
 
     Returns:
         The graph; None if there is no such task or group.
@@ -93,7 +93,7 @@ def graph_of(
     states: Mapping[str, TaskState | None],
     copies: Mapping[str, int],
 ) -> Graph:
-    """Return a graph with the states of one run; without states, all tasks are drawn as not there."""
+    """Return a graph with the states of one run; without states, all tasks are drawn as absent."""
     upstream: dict[str, list[str]] = {}
     for source, target in shape.edges:
         upstream.setdefault(target, []).append(source)

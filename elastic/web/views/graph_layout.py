@@ -1,14 +1,14 @@
 """Layout of a graph in layers: longest path, order by barycentres, positions by least squares.
 
-The method is Sugiyama's (1981). The order of a layer comes from the mean position of the neighbours; the positions are
-the nearest ones to those means that keep a distance, by pooling adjacent violators.
+The method is Sugiyama's (1981). The mean position of the neighbours gives the order in a layer. The positions are the
+nearest ones to those means that keep a distance, computed by pooling adjacent violators.
 """
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-#: Sizes (SVG units, one for a pixel).
+#: Sizes (SVG units of one pixel).
 NODE_HEIGHT = 36
 MIN_WIDTH = 96
 MAX_WIDTH = 260
@@ -16,22 +16,22 @@ _LAYER_GAP = 56
 _NODE_GAP = 16
 _DUMMY_GAP = 10
 _MARGIN = 12
-#: Width of a character of a label, and the room for glyph and padding.
+#: Width of a character of a label, and the space for glyph and padding.
 _CHARACTER_WIDTH = 7.3
 _PADDING = 44
-#: Characters of a number of copies, such as ` [1000]`.
+#: Number of characters for a count of copies, such as ` [1000]`.
 _COPIES_CHARACTERS = 7
 
 #: Sweeps that order the layers, and those that place the nodes.
 _ORDER_SWEEPS = 8
 _PLACE_SWEEPS = 6
-#: Points on long edges, beyond which long edges are drawn straight: the time grows with them.
+#: Maximum number of points on long edges; with more, long edges are straight. The time grows with this number.
 _MAX_DUMMIES = 6000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaidNode:
-    """Node with the place of its upper left corner."""
+    """Node with the position of its upper left corner."""
 
     node_id: str
     x: float
@@ -60,12 +60,12 @@ class Layout:
 
 
 def layout_of(nodes: Sequence[str], edges: Sequence[tuple[str, str]], mapped: Collection[str] = ()) -> Layout:
-    """Return the layout of an acyclic graph from left to right. It depends only on the arguments.
+    """Return the layout of an acyclic graph from left to right; it is deterministic.
 
     Args:
         nodes: Ids, at most some thousands.
-        edges: Pairs of source and target. Those of a cycle are drawn, but do not shape the layout.
-        mapped: Nodes whose labels have a number of copies too.
+        edges: Pairs of source and target. Edges of a cycle are drawn, but do not affect the layout.
+        mapped: Nodes whose labels include a number of copies.
     """
     if not nodes:
         return Layout()
@@ -76,7 +76,7 @@ def layout_of(nodes: Sequence[str], edges: Sequence[tuple[str, str]], mapped: Co
 
 
 def _layers(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Return the layer of each node: the length of the longest path to it. A node of a cycle stays in its first one."""
+    """Return the layer of each node: the length of the longest path to it. A node of a cycle keeps its first layer."""
     downstream: dict[str, list[str]] = {node: [] for node in nodes}
     missing = dict.fromkeys(nodes, 0)
     for source, target in edges:
@@ -90,7 +90,7 @@ def _layers(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str,
             missing[other] -= 1
             if not missing[other]:
                 ready.append(other)
-    # A node without upstream moves next to its nearest downstream node, which shortens its edges.
+    # Move a node without upstream nodes next to its nearest downstream node, which shortens its edges.
     upstream = {target for _, target in edges}
     for node in nodes:
         if node not in upstream and downstream[node]:

@@ -21,14 +21,14 @@ class GridRow:
     is_mapped: bool = False
     #: whether only older versions of the DAG have the task
     is_gone: bool = False
-    #: groups that contain it, innermost first
+    #: enclosing groups, innermost first
     groups: tuple[str, ...] = ()
-    #: name and value of what a tooltip shows
+    #: names and values in the tooltip
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def topological(dag: SerializedDag) -> list[str]:
-    """Return the ids of the tasks in topological order; tasks on one level keep the stored order.
+    """Return the ids of the tasks in topological order; tasks on the same level keep the stored order.
 
     The tasks of a cycle, which only a damaged structure has, come last.
     """
@@ -49,7 +49,7 @@ def topological(dag: SerializedDag) -> list[str]:
 
 
 def grid_rows(dag: SerializedDag) -> list[GridRow]:
-    """Return the rows of a DAG. A group comes where its first task comes, with all its tasks below it."""
+    """Return the rows of a DAG. A group takes the place of its first task, with all its tasks below it."""
     parents = _parents(dag.fields["groups"])
     children: dict[str | None, dict[tuple[bool, str], None]] = {}
     for task_id in topological(dag):
@@ -64,13 +64,13 @@ def grid_rows(dag: SerializedDag) -> list[GridRow]:
 
 
 def gone_rows(rows: Iterable[GridRow], task_ids: Iterable[str]) -> list[GridRow]:
-    """Return rows for the tasks that runs have and the structure lacks."""
+    """Return rows for tasks of runs that the structure does not contain."""
     known = {row.row_id for row in rows if not row.is_group}
     return [GridRow(row_id=one, label=one, depth=0, is_gone=True) for one in sorted(set(task_ids)) if one not in known]
 
 
 def rows_below(dag: SerializedDag, rows: Sequence[GridRow], root: str) -> list[GridRow] | None:
-    """Return the rows of a group, or of a task with all its upstream and downstream tasks; None if there is no such."""
+    """Return the rows of a group, or of a task with all upstream and downstream tasks; None if the id is unknown."""
     if root in dag.tasks:
         wanted = {root, *_reachable(dag, root, "upstream"), *_reachable(dag, root, "downstream")}
     elif any(row.is_group and row.row_id == root for row in rows):
@@ -143,7 +143,7 @@ def _facts(task: SerializedTask) -> dict[str, Any]:
 
 
 def _parents(groups: Sequence[str]) -> dict[str, str | None]:
-    """Return the group around each group: that with the longest id that is a prefix of its own."""
+    """Return the parent of each group: the group with the longest id that is a prefix of its own."""
     known = set(groups)
     found: dict[str, str | None] = {}
     for group in groups:

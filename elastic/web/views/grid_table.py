@@ -1,4 +1,4 @@
-"""Grid of a DAG for templates and for its script: columns of runs, bytes of cells, and the table without a script."""
+"""Grid of a DAG for templates and its script: columns of runs, bytes of cells, and the table without JavaScript."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ from elastic.web.views.state_bytes import ABSENT, attention, byte_of, looks
 
 #: Kinds of rows in the script.
 _GROUP, _TASK, _GONE = 0, 1, 2
-#: Upstream tasks that a tooltip names.
+#: Maximum number of upstream tasks in a tooltip.
 _MAX_NAMES = 8
-#: Facts that are only shown if they differ from these.
+#: Usual values, which a tooltip omits.
 _USUAL = {"trigger rule": "all_success", "retries": 0, "depends on past": False, "pool": "default", "queue": "default"}
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """Row of the table: the row of the grid, and the state in each run; an empty string if a run lacks the task."""
+    """Row of the table: the row of the grid, and the state in each run; an empty string if the run has no such task."""
 
     row: GridRow
     states: tuple[TaskState | str | None, ...]
@@ -34,12 +34,12 @@ def table_rows(rows: Sequence[GridRow], cells: RunCells, run_ids: Sequence[str])
 
 
 def failed_rows(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Return the rows in which something failed or waits for a retry."""
+    """Return the rows with a failure or a pending retry."""
     return [one for one in rows if any(_is_failed(state) for state in one.states)]
 
 
 def cell_bytes(task_ids: Sequence[str], cells: RunCells, run_ids: Sequence[str]) -> bytes:
-    """Return one byte for each task and run, task by task."""
+    """Return one byte per task and run, task by task."""
     count = len(run_ids)
     found = bytearray(len(task_ids) * count)
     codes: dict[TaskState | None, int] = {None: byte_of(None), **{state: byte_of(state) for state in TaskState}}
@@ -71,7 +71,7 @@ def rows_json(rows: Sequence[GridRow], digest: str) -> dict[str, Any]:
 
 
 def shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return names and values of the facts of a task that differ from the usual ones."""
+    """Return names and values of the properties of a task that differ from the usual ones."""
     shown = []
     for name, value in facts.items():
         if name in _USUAL and _USUAL[name] == value:

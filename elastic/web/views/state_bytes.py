@@ -1,4 +1,4 @@
-"""Bytes that stand for states in the cells of the grid."""
+"""Byte codes of the states in the cells of the grid."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from elastic.web.views.states import sign_of
 #: Cell of a run that has no such task.
 ABSENT = 0
 
-#: Byte of each state. A byte keeps its meaning.
+#: Byte of each state. Never change the meaning of a byte.
 _BYTES = {
     "none": 1,
     "scheduled": 2,
@@ -31,7 +31,7 @@ def byte_of(state: str | None) -> int:
 
 
 def looks() -> list[dict[str, Any]]:
-    """Return byte, name, glyph and label of each state, as the script of the grid reads them."""
+    """Return byte, name, glyph and label of each state for the script of the grid."""
     return [
         {"code": code, "name": name, "glyph": sign_of(name).glyph, "label": sign_of(name).label}
         for name, code in _BYTES.items()
@@ -39,5 +39,5 @@ def looks() -> list[dict[str, Any]]:
 
 
 def attention() -> list[int]:
-    """Return the bytes of states in order of the attention that they need, most first."""
+    """Return the bytes of the states, those that need the most attention first."""
     return [byte_of(state) for state in ATTENTION_ORDER]

@@ -1,4 +1,4 @@
-"""States as pages show them: glyph, label and CSS class, so that colour is never the only sign."""
+"""States on pages: glyph, label and CSS class, so that colour is never the only sign."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ _GLYPHS = {
 
 @dataclass(frozen=True, slots=True)
 class StateSign:
-    """State as pages show it."""
+    """State on pages."""
 
     #: the state; `none` before the first decision
     name: str

@@ -1,4 +1,4 @@
-"""Tables and forms as pages show them: cells of a few kinds, fields of a few kinds."""
+"""Tables and forms of pages, with a few kinds of cells and fields."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowAction:
-    """Button of a row, which posts a form."""
+    """Button of a row, which sends a form by POST."""
 
     text: str
     url: str
-    #: question before it is done; empty if none is asked
+    #: question before the action; empty for none
     question: str = ""
     fields: Sequence[tuple[str, str]] = ()
 
@@ -61,17 +61,17 @@ class TableView:
     """Page with a table."""
 
     title: str
-    #: address of the page without its query
+    #: URL of the page without its query
     url: str
     columns: Sequence[str]
     rows: Sequence[ListRow]
-    #: what an empty table says: title and sentence
+    #: title and sentence in place of an empty table
     empty: tuple[str, str]
     filters: Sequence[FormField] = ()
     is_filtered: bool = False
     next_url: str = ""
     first_url: str = ""
-    #: button that leads to a form: text and address
+    #: button that opens a form: text and URL
     add: tuple[str, str] | None = None
     note: str = ""
     topics: str = "dags"
@@ -82,11 +82,11 @@ class FormView:
     """Page with a form."""
 
     title: str
-    #: address to which the form is sent
+    #: URL that receives the form
     url: str
     fields: Sequence[FormField]
     button: str = "Save"
-    #: list to which the page belongs: text and address
+    #: list that the page belongs to: text and URL
     parent: tuple[str, str]
     problem: str = ""
     note: str = ""

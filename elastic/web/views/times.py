@@ -1,4 +1,4 @@
-"""Times and durations as people read them, in one time zone."""
+"""Readable times and durations in a time zone."""
 
 import datetime as dt
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -7,7 +7,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def zone_of(name: str | None) -> dt.tzinfo | None:
-    """Return a time zone by its name, or None if there is none."""
+    """Return a time zone by its name, or None if the name is unknown."""
     if not name or len(name) > 64:
         return None
     try:
@@ -17,7 +17,7 @@ def zone_of(name: str | None) -> dt.tzinfo | None:
 
 
 def local_time(moment: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
-    """Return a time in a zone, or in UTC if the zone moves it out of the years that can be shown."""
+    """Return a time in a zone, or in UTC if the zone moves it out of the supported years."""
     try:
         return moment.astimezone(zone)
     except OverflowError:
@@ -30,7 +30,7 @@ def full_time(moment: dt.datetime, zone: dt.tzinfo) -> str:
 
 
 def short_time(moment: dt.datetime, zone: dt.tzinfo, now: dt.datetime) -> str:
-    """Return a time without what it shares with now: `02:00`, `28 Nov 02:00` or `2025-11-28 02:00`."""
+    """Return a time without the parts that it shares with now: `02:00`, `28 Nov 02:00` or `2025-11-28 02:00`."""
     here, today = local_time(moment, zone), now.astimezone(zone)
     if here.date() == today.date():
         return f"{here:%H:%M}"
@@ -46,7 +46,7 @@ def relative_time(moment: dt.datetime, now: dt.datetime) -> str:
 
 
 def rough_duration(seconds: float) -> str:
-    """Return a duration in its largest unit, from ten of them on, else in two: `58 min`, `1 d 14 h`."""
+    """Return a duration in its largest unit, or in two units below ten of the largest: `58 min`, `1 d 14 h`."""
     if seconds < _MINUTE:
         return f"{int(seconds)} s"
     for unit, length, smaller, part in (

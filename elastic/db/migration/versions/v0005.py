@@ -1,6 +1,6 @@
-"""Add the tables of users, sessions and API tokens, and the address of an action to the log.
+"""Add the tables of users, sessions and API tokens, and the client address to the log.
 
-They replace the table `user`, which no program has used.
+They replace the unused table `user`.
 """
 
 import sqlalchemy as sa
