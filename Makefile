@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Another installer of packages, such as "uv pip install --quiet --python .venv/bin/python".
 INSTALL ?= $(BIN)/pip install --quiet
 
-# Tests start a thousand processes, and without bytecode each of them compiles all that it imports.
+# Tests start a thousand processes. Without bytecode, each of them would compile all its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -17,8 +17,8 @@ help:  ## list these commands
 run: .venv/installed  ## install Elastic in .venv and run an example
 	$(BIN)/elastic example word-count
 
-# The tests that start Ray run beside the others: they mostly wait for processes. The others leave them the CPU when they
-# need it, because Ray gives up a start that takes longer than 30 seconds.
+# The tests that start Ray run beside the others, because they mostly wait for processes. The others run at a lower
+# priority, because Ray gives up a start that takes longer than 30 seconds.
 test: .venv/installed-test  ## run all tests
 	@$(BIN)/pytest -m cluster --numprocesses 2 --dist loadgroup >.venv/cluster.log 2>&1 & cluster=$$!; \
 	nice $(BIN)/pytest -m "not cluster" --numprocesses 2 --dist worksteal; plain=$$?; \
