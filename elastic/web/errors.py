@@ -58,8 +58,8 @@ class NotFound(WebError):  # noqa: N818 - the name of the status
         name: The given id.
         near: Known ids, or pairs of id and URL; the page offers the similar ones.
         hint: What to do.
-        of: The thing that lacks it, such as "DAG 'etl'"; empty if it belongs to none.
-        offered: Pairs of text and URL that are offered whatever the name is.
+        of: The object that should contain it, such as "DAG 'etl'"; empty for none.
+        offered: Pairs of text and URL that the page offers for any name.
     """
 
     status = HTTPStatus.NOT_FOUND
