@@ -132,9 +132,8 @@ class RunList:
             run = stored_run(self._home, run_id, busy_seconds=self._busy_seconds)
         except (OSError, OverflowError) as error:
             run = StoredRun(run_id=run_id, state=UNREADABLE, bytes=found.st_size, error=f"it cannot be read ({error})")
-        if (
-            run.is_complete
-        ):  # Do not cache unfinished runs: they change without their file, by a rollback or a growing folder.
+        # Unfinished runs change without their file, by a rollback or a growing folder.
+        if run.is_complete:
             with self._lock:
                 self._kept[run_id] = (stamp, replace(run))
                 while len(self._kept) > _MAX_KEPT:
