@@ -68,6 +68,24 @@ def test_space_shows_facts_and_keeps_them_in_the_address(grid: Any) -> None:
     assert "load.prices[1]: ValueError" in grid.text_content("#panel")
 
 
+def test_the_place_in_a_full_grid_stays_on_its_run_when_a_new_run_comes(sample: Sample, browser_page: Any) -> None:
+    page = browser_page
+    page.goto("/dags/etl?runs=2")
+    page.wait_for_selector("#grid[data-ready]")
+    page.focus("#grid")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#panel >> text=load.prices")
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    assert cell(page) == "load.prices, 2026-03-03 01:00:00: failed"
+    sample.run(2)
+    page.evaluate("document.dispatchEvent(new CustomEvent('elastic:refresh'))")
+    page.wait_for_selector("#grid-cell[aria-colindex='1']", state="attached")
+    assert cell(page) == "load.prices, 2026-03-03 01:00:00: failed"
+    page.keyboard.press("ArrowRight")
+    assert cell(page).startswith("load.prices, 2026-03-04 01:00:00")
+
+
 def test_keys_fold_groups_and_open_pages(grid: Any) -> None:
     grid.focus("#grid")
     grid.keyboard.press("ArrowDown")
@@ -129,6 +147,10 @@ def test_a_log_is_followed_filtered_and_searched(sample: Sample, browser_page: A
         file.write("[2026-03-03 02:00:59,001] {etl.py:1} WARNING - <b>a new line</b>\n")
     page.wait_for_selector("#log >> text=<b>a new line</b>")
     assert page.locator("#log >> text=INFO - line 3500").count() == 0
+    assert page.is_checked("#log-follow")
+    page.focus("#log")
+    page.keyboard.press("PageUp")
+    page.wait_for_selector("#log-follow:not(:checked)")
     page.evaluate("document.getElementById('log').scrollTop = 0")
     page.wait_for_selector("#log >> text=INFO - line 3500", state="attached")
     page.select_option("#log-level", "warning")

@@ -1,6 +1,8 @@
 """Live updates: hints of changes, and pages that follow them without losing what the user does."""
 
+import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ import pytest
 from elastic.db.database import Database
 from elastic.db.stores.dags import set_paused
 from elastic.db.stores.pools import PoolStore
+from elastic.db.stores.users import Role
+from elastic.web.app import create_app
 from elastic.web.change_feed import ChangePoller
+from elastic.web.context import WebContext
 from tests.web.conftest import WebClient
 from tests.web.web_samples import store_dag, store_run
 
@@ -84,6 +89,30 @@ def test_the_list_follows_a_change_and_keeps_focus_typed_text_and_scroll(
     assert page.evaluate("window.scrollY") == position
     assert page.input_value("input[placeholder='Filter by id, owner, tag']") == "typed"
     PoolStore(web_database).put("narrow", 1)
+
+
+@pytest.mark.browser
+def test_a_row_keeps_the_focus_when_one_before_it_goes(browser_page: Any, web_database: Database) -> None:
+    for name in ("first", "second", "third"):
+        store_dag(web_database, name)
+    page = browser_page
+    page.goto("/")
+    page.wait_for_selector("#live-status .dot.on")
+    page.locator("#dag-third a.name").focus()
+    store_dag(web_database, "first", is_active=False)
+    page.wait_for_selector("#dag-first", state="detached")
+    assert page.evaluate("document.activeElement.textContent") == "third"
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again_within_a_minute(
+    web_context: WebContext, web_database: Database
+) -> None:
+    store_dag(web_database)
+    time = dt.datetime(2026, 11, 29, 14, 2, 1, tzinfo=dt.UTC)
+    client = WebClient(create_app(replace(web_context, clock=lambda: time)), Role.VIEWER)
+    tag = client.get("/").headers["etag"]
+    time += dt.timedelta(seconds=50)
+    assert client.get("/", headers={"If-None-Match": tag}).status_code == 304
 
 
 @pytest.mark.browser

@@ -14,7 +14,7 @@ function start() {
   const state = {
     first: Number(canvas.dataset.from), stop: Number(canvas.dataset.to), total: Number(total),
     cells: new Uint8Array(0), perCell: 1, size: 8, columns: 1, cursor: -1, by, live: Boolean(canvas.dataset.live),
-    etag: "", colours: [], legend: [], busy: false, status: "",
+    etag: "", colours: [], legend: [], busy: false, status: "", range: 0,
   };
   const text = document.getElementById("cell-text");
 
@@ -24,6 +24,7 @@ function start() {
   async function load() {
     if (state.busy) return;
     state.busy = true;
+    const range = state.range;
     try {
       const query = new URLSearchParams({ by: state.by, cells: room() });
       if (state.first) query.set("from", state.first);
@@ -35,12 +36,16 @@ function start() {
         text.textContent = `The chunks could not be loaded (status ${answer.status}). Reload the page.`;
         return;
       }
+      const cells = await answer.arrayBuffer();
+      if (range !== state.range) return;
       state.etag = answer.headers.get("ETag") || "";
-      take(await answer.arrayBuffer());
+      take(cells);
     } catch {
       text.textContent = "The server does not respond. The grid shows the last known states.";
     } finally {
       state.busy = false;
+      // The user has chosen another range meanwhile.
+      if (range !== state.range) load();
     }
   }
 
@@ -218,7 +223,7 @@ function start() {
   }
 
   function show(first, stop) {
-    Object.assign(state, { first, stop, cursor: -1, etag: "" });
+    Object.assign(state, { first, stop, cursor: -1, etag: "", range: state.range + 1 });
     const address = new URL(location.href);
     for (const [name, value, otherwise] of [["from", first, 0], ["to", stop, state.total]]) {
       if (value === otherwise) address.searchParams.delete(name); else address.searchParams.set(name, value);

@@ -97,6 +97,19 @@ class Grid {
     }
   }
 
+  /** Return the ids of the run and the row of a square; null for the row of runs. */
+  named(place) {
+    return place && { run: this.runs[place.run]?.id, row: this.shown[place.row]?.id ?? null };
+  }
+
+  /** Return where a square is now, or null if it is not shown. */
+  placeOf(names) {
+    if (!names) return null;
+    const run = this.runs.findIndex((one) => one.id === names.run);
+    const row = names.row === null ? RUN_ROW : this.shown.findIndex((one) => one && one.id === names.row);
+    return run >= 0 && row >= 0 ? { row, run } : null;
+  }
+
   /** Give each group the state of the task in it that needs the most attention. */
   summarize() {
     const count = this.runs.length;
@@ -576,15 +589,16 @@ class Grid {
 
   async patch(data) {
     if (data.newest !== this.newest || data.digest !== this.structure.digest || data.gone.some((id) => !this.rows.some((row) => row.id === id))) {
-      const at = { ...this.at }, chosen = this.chosen, before = this.runs.length;
       if (data.digest !== this.structure.digest) {
         // A new version of the DAG has other rows. The URL keeps the view; do not reload the page of a busy user.
         if (document.activeElement === document.body && this.tip.hidden) location.reload();
         return;
       }
+      // A new run moves the columns: a square is that of its run and row, not that of its place.
+      const at = this.named(this.at), chosen = this.named(this.chosen);
       this.take(await fetchStates(this.box.dataset.states));
-      this.at = { row: Math.min(at.row, this.shown.length - 1), run: Math.min(at.run, this.runs.length - 1) };
-      this.chosen = chosen && this.runs.length === before ? chosen : null;
+      this.at = this.placeOf(at) ?? this.at;
+      this.chosen = this.placeOf(chosen);
       this.place();
       this.ask();
       return;

@@ -6,6 +6,8 @@ const REGULAR = 30_000, FIRST_RETRY = 1_000, LONGEST_RETRY = 30_000, SHORTEST = 
 
 /** @type {Map<string, string>} ETag of the page of each region */
 const tags = new Map();
+/** @type {Map<string, boolean>} URLs that are being fetched, and whether they must be fetched again after that */
+const pending = new Map();
 /** @type {EventSource | null} */
 let stream = null;
 let retry = FIRST_RETRY, timer = 0, regular = 0, last = 0, planned = 0;
@@ -59,40 +61,61 @@ const isKeyed = (part) => part.children.length > 0 && [...part.children].every((
 /** Match rows by their ids: insert new ones and remove old ones. @param {Element} old @param {Element} fresh */
 function swapKeyed(old, fresh) {
   const known = new Map([...old.children].map((one) => [one.id, one]));
-  let place = old.firstElementChild;
+  const wanted = new Set([...fresh.children].map((one) => one.id));
+  // First, so that the rows behind a gone one keep their place: a row that is moved loses focus and selection.
+  for (const [id, gone] of known) if (!wanted.has(id) && !isBusy(gone)) gone.remove();
+  const next = (/** @type {Element | null} */ one) => {
+    while (one && !wanted.has(one.id)) one = one.nextElementSibling;
+    return one;
+  };
+  let place = next(old.firstElementChild);
   for (const one of [...fresh.children]) {
     const mine = known.get(one.id);
-    known.delete(one.id);
-    if (mine) {
-      if (mine !== place) old.insertBefore(mine, place);
-      else place = place.nextElementSibling;
-      swap(mine, one);
-    } else {
+    if (!mine) {
       old.insertBefore(document.adoptNode(one), place);
+      continue;
     }
+    if (mine === place) place = next(place.nextElementSibling);
+    else if (!isBusy(mine)) old.insertBefore(mine, place);
+    swap(mine, one);
   }
-  for (const gone of known.values()) if (!isBusy(gone)) gone.remove();
 }
 
-/** Fetch a region and replace it. A document from XMLHttpRequest runs no script. @param {HTMLElement} region */
-function refresh(region) {
-  const url = region.dataset.live || location.pathname + location.search;
+/** Return the URL of a region. @param {HTMLElement} region */
+const urlOf = (region) => region.dataset.live || location.pathname + location.search;
+
+/** Fetch a URL and replace its regions. A document from XMLHttpRequest runs no script. @param {string} url */
+function refresh(url) {
+  if (pending.has(url)) return pending.set(url, true);
+  pending.set(url, false);
   const request = new XMLHttpRequest();
   request.open("GET", url);
   request.responseType = "document";
   if (tags.has(url)) request.setRequestHeader("If-None-Match", tags.get(url));
   request.onload = () => {
     if (new URL(request.responseURL).pathname === "/login") return location.reload();
-    if (request.status === 304) return;
-    const fresh = request.status === 200 && request.response ? request.response.getElementById(region.id) : null;
-    if (!fresh) return;
-    swap(region, fresh);
+    if (request.status !== 200 || !request.response) return;
     tags.set(url, request.getResponseHeader("ETag") || "");
-    // Try again for parts that were in use.
-    if (!document.getElementById(region.id)?.isEqualNode(fresh)) tags.delete(url);
-    document.dispatchEvent(new CustomEvent("elastic:swapped", { detail: region.id }));
+    for (const region of regions().filter((one) => urlOf(one) === url)) take(region, request.response, url);
+  };
+  request.onloadend = () => {
+    const isWanted = pending.get(url);
+    pending.delete(url);
+    if (isWanted) refresh(url);
   };
   request.send();
+}
+
+/** Replace a region by that of a page. @param {HTMLElement} region @param {Document} page @param {string} url */
+function take(region, page, url) {
+  const fresh = page.getElementById(region.id);
+  if (!fresh) return;
+  // Parts move from one document to the other.
+  const wanted = fresh.cloneNode(true);
+  swap(region, fresh);
+  // Try again for parts that were in use.
+  if (!document.getElementById(region.id)?.isEqualNode(wanted)) tags.delete(url);
+  document.dispatchEvent(new CustomEvent("elastic:swapped", { detail: region.id }));
 }
 
 /** Refresh all regions, at most once a second. */
@@ -101,7 +124,7 @@ export function refreshAll() {
   planned = window.setTimeout(() => {
     planned = 0;
     last = Date.now();
-    regions().forEach(refresh);
+    new Set(regions().map(urlOf)).forEach(refresh);
   }, Math.max(0, last + SHORTEST - Date.now()));
 }
 

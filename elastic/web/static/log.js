@@ -39,10 +39,12 @@ class Log {
 
   listen() {
     this.box.addEventListener("scroll", () => {
+      const below = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight;
       if (this.box.scrollTop < 200 && this.start > 0) this.earlier();
-      if (this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < 200 && !this.isEnd) this.later();
+      if (below < 200 && !this.isEnd) this.later();
+      // A user who scrolls away from the end, by wheel, key, bar or touch, reads there.
+      if (below > 40) this.follow.checked = false;
     }, { passive: true });
-    this.box.addEventListener("wheel", (event) => { if (event.deltaY < 0) this.follow.checked = false; }, { passive: true });
     this.box.addEventListener("click", (event) => this.link(event));
     this.level.addEventListener("change", () => {
       const url = new URL(location.href);
@@ -120,10 +122,13 @@ class Log {
       this.box.replaceChildren();
       this.start = piece.start;
     }
-    if (piece.end > this.end || piece.partial || piece.size !== this.size) {
-      document.getElementById(`b${this.end}`)?.remove();
+    const last = document.getElementById(`b${this.end}`), partial = piece.partial ? this.element(piece.partial) : null;
+    // An unfinished line that has not grown stays, with what is selected in it.
+    const isNew = piece.end > this.end || last?.textContent !== partial?.textContent;
+    if (isNew) {
+      last?.remove();
       this.box.append(...piece.lines.map((line) => this.element(line)));
-      if (piece.partial) this.box.append(this.element(piece.partial));
+      if (partial) this.box.append(partial);
       this.trim(true);
       this.filter();
     }
@@ -131,7 +136,7 @@ class Log {
     this.size = piece.size;
     this.isEnd = piece.end + (piece.partial ? 1 : 0) >= piece.size || Boolean(piece.partial) || piece.end === piece.size;
     document.getElementById("log-size").textContent = bytes(piece.size);
-    if (this.follow.checked) this.box.scrollTop = this.box.scrollHeight;
+    if (isNew && this.follow.checked) this.box.scrollTop = this.box.scrollHeight;
   }
 
   /** Fetch the lines after the last whole one as long as the attempt runs and the page is visible. */
