@@ -44,7 +44,8 @@ class NoSuchStepError(ElasticError, LookupError):
     def __str__(self) -> str:
         if not self.known:
             return f"run {self.run_id} has no step {self.step}; it ended before its first step started."
-        return f"run {self.run_id} has no step {self.step}; it has {len(self.known)} steps, counted from 0."
+        steps = "1 step" if len(self.known) == 1 else f"{len(self.known)} steps"
+        return f"run {self.run_id} has no step {self.step}; it has {steps}, counted from 0."
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Rendering of pages: templates with the values that every page needs."""
 
 import datetime as dt
-import hashlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from elastic.core.errors import ElasticError
 from elastic.version import __version__
 from elastic.web.banners import banners_of
+from elastic.web.conditional import conditional
 from elastic.web.context import context_of
 from elastic.web.flash import forget_message, message_of
 from elastic.web.secrets import masked_text
@@ -138,11 +138,9 @@ def _navigation(request: Request, identity: Identity | None) -> list[Mapping[str
 
 def _answer(request: Request, body: bytes, status: int) -> Response:
     """Return a page, or 304 if the browser already has it."""
-    headers = {}
     if request.method == "GET" and status == 200:
-        headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-    response = HTMLResponse(body, status, headers)
+        response = conditional(request, body, "text/html")
+    else:
+        response = HTMLResponse(body, status)
     forget_message(request, response)
     return response

@@ -145,7 +145,7 @@ def test_the_panel_of_a_run_names_what_failed_with_its_error(web: Any, sample: S
 
 def test_the_panel_of_a_task_shows_why_it_waits(web: Any, sample: Sample) -> None:
     panel = web("viewer").get(f"/dags/etl/runs/{sample_run_id(2)}/tasks/stats.totals/panel").text
-    assert "waits" in panel
+    assert "<dt>waiting</dt>" in panel
 
 
 def test_the_graph_has_the_states_of_the_chosen_run(web: Any, sample: Sample) -> None:

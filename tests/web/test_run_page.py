@@ -147,7 +147,7 @@ def test_clearing_lists_first_and_clears_then(web: Any, sample: Sample) -> None:
     assert "Clear 2 task instances" in page
     assert states_of(sample, 1)["stats.totals"] == ["upstream_failed"], "the list changed something"
     page = client.followed("/dags/etl/clear", run=sample_run_id(1), task="load.prices", map="1", tick=["downstream"])
-    assert "2 task instances were cleared. They run again as soon as they can." in page
+    assert "2 task instances were cleared. They run again as soon as possible." in page
     assert states_of(sample, 1) == {
         "load.wait": ["success"],
         "load.prices": ["success", "None", "success"],
@@ -228,7 +228,7 @@ def test_a_run_is_started_with_parameters(web: Any, web_context: WebContext) -> 
         ("conf", '{"a": 1e999}', "is not a JSON number"),
         ("conf", '{"a": ' + "[" * 25 + "]" * 25 + "}", "nested more than 20 levels deep"),
         ("conf", "[" * 60_000, "The parameters are not valid JSON"),
-        ("conf", '"' + "x" * 70_000 + '"', "more than 64 KiB"),
+        ("conf", '"' + "x" * 70_000 + '"', "longer than 64 KiB"),
         ("date", "yesterday", "is not valid"),
         ("date", "9999-12-31T23:30", "expected a year from 1900 to 8999"),
         ("run_id", "a/b", "nvalid run_id"),

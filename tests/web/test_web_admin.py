@@ -62,8 +62,8 @@ def test_a_connection_is_made_changed_and_deleted_and_its_password_is_never_show
     [
         ({"conn_id": "a/b"}, "conn_id"),
         ({"conn_id": ""}, "conn_id"),
-        ({"port": "99999"}, "The port must be a number up to 65535"),
-        ({"kind": ""}, "The connection needs a kind"),
+        ({"port": "99999"}, "The port must be a number from 0 to 65535"),
+        ({"kind": ""}, "The kind is missing"),
         ({"extra": "[1]"}, "The extra settings must be a JSON object"),
         ({"extra": "[" * 5000}, "The extra settings must be a JSON object"),
         ({"conn_id": "taken"}, "exists already"),

@@ -82,7 +82,7 @@ def test_an_operator_redrives_the_bad_entries_of_a_repaired_flow(
     assert "exit code 0" in log
     assert "1 tried again, 0 left" in log
     page = client.get(address).text
-    assert "None is left: 1 dead letter was redriven." in page
+    assert "None left: 1 dead letter was redriven." in page
     assert ("flow_redrive", "operator", f"run {result.run_id}, step 0") in audited(web_database)
 
 

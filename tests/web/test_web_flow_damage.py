@@ -51,7 +51,7 @@ class TestDamage:
     def test_a_damaged_letter_is_named(self, web: Web, flow_run: Path) -> None:
         damage(flow_run, "UPDATE letter SET data=x'93' WHERE chunk=1 AND entry=0")
         assert "damaged dead letters" in text_of(web, f"/flows/{RUN}/0")
-        assert "differs from the one that the master wrote" in text_of(web, f"/flows/{RUN}/0/letters/1-0")
+        assert "is not the one that the master wrote" in text_of(web, f"/flows/{RUN}/0/letters/1-0")
 
     @pytest.mark.parametrize(
         "statement",

@@ -59,7 +59,7 @@ class TestMissing:
     @pytest.mark.usefixtures("flow_run")
     def test_an_unknown_step_lists_the_steps(self, web: Web) -> None:
         page = text_of(web, f"/flows/{RUN}/7", 404)
-        assert "has no step 7; it has 1, counted from 0" in page
+        assert "has no step 7; it has 1 step, counted from 0" in page
         assert f'href="/flows/{RUN}/0"' in page
         assert 'href="/flows">List of flows</a>' in page
 
@@ -149,10 +149,8 @@ class TestStep:
         assert (again.status_code, again.content) == (304, b"")
 
     @pytest.mark.usefixtures("flow_run")
-    def test_compressed_cells_are_the_same(self, web: Web) -> None:
-        answer = web("viewer").get(f"/flows/{RUN}/0/cells?by=worker", headers={"Accept-Encoding": "gzip"})
-        head, cells = cells_in(answer.content)
-        assert answer.headers["content-encoding"] == "gzip"
+    def test_cells_by_worker_name_each_worker(self, web: Web) -> None:
+        head, cells = cells_in(web("viewer").get(f"/flows/{RUN}/0/cells?by=worker").content)
         assert (list(cells), head["legend"]) == ([1] * 4 + [2] * 4 + [1] * 2, ["node-1/0", "node-2/0"])
 
     @pytest.mark.usefixtures("flow_run")

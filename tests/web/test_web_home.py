@@ -107,13 +107,13 @@ def test_filters_are_in_the_address_and_combine(web: Web, web_database: Database
     page = client.get("/").text
     assert [re.sub("<[^>]+>", "", chip) for chip in re.findall(r'<a class="chip".*?</a>', page)] == [
         "all 3",
-        "failed lately 1",
+        "failed recently 1",
         "running 1",
         "paused 1",
     ]
 
 
-def test_old_failures_are_not_failed_lately(web: Web, web_database: Database) -> None:
+def test_old_failures_are_not_failed_recently(web: Web, web_database: Database) -> None:
     store_dag(web_database)
     store_run(web_database, day=0, state=RunState.FAILED)
     for day in range(1, 15):
@@ -197,7 +197,7 @@ def test_the_switch_pauses_and_resumes(web: Web, web_database: Database) -> None
     assert 'aria-checked="true"' in rows(client.get("/").text)["etl"]
     page = client.followed("/dags/etl/pause", paused="true")
     assert is_paused()
-    assert "etl is paused: no new runs begin." in page
+    assert "etl is paused and starts no new runs" in page
     assert 'aria-checked="false"' in rows(page)["etl"]
     client.followed("/dags/etl/pause", paused="false")
     assert not is_paused()

@@ -219,8 +219,8 @@ def test_times_are_shown_in_the_zone_of_the_user(web: Web) -> None:
     assert "23:02</time> Asia/Tokyo" in client.get("/account").text
     page = client.followed("/account/zone", zone="America/New_York")
     assert "09:02</time> America/New_York" in page
-    assert "Times are shown in America/New_York now." in page
-    assert "Times are shown in" not in client.get("/account").text.split("<form")[0]
+    assert "Times are now shown in America/New_York." in page
+    assert "Times are now shown in" not in client.get("/account").text.split("<form")[0]
     refused = client.submit("/account/zone", zone="Mars/Olympus<b>")
     assert refused.status_code == 400
     assert "There is no time zone &#39;Mars/Olympus&lt;b&gt;&#39;" in refused.text

@@ -89,7 +89,7 @@ def test_a_port_that_is_in_use_is_one_sentence() -> None:
 
 def test_users_are_managed_by_commands() -> None:
     assert "no users" in said("users", "list")
-    assert "new admin" in said(
+    assert "with the role admin" in said(
         "users", "create", "ada", "--role", "admin", "--password-stdin", given="a good long one\n"
     )
     assert "10 to 256 characters" in said("users", "create", "eve", "--password-stdin", given="short\n", code=2)

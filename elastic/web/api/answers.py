@@ -1,7 +1,6 @@
 """Responses of the API: JSON with an ETag, and pages of lists with the URL of the next page."""
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -11,6 +10,7 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from elastic.web.conditional import conditional
 from elastic.web.page_keys import key_text, utc_text
 from elastic.web.rendering import url_of
 
@@ -28,9 +28,7 @@ def answer(request: Request, value: Any, status: int = 200, **headers: str) -> R
     """Return a value as JSON, or 304 if the client already has it."""
     body = json.dumps(plain(value), ensure_ascii=True, allow_nan=False).encode()
     if request.method == "GET" and status == 200:
-        headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
+        return conditional(request, body, "application/json", headers)
     return Response(body, status, headers, media_type="application/json")
 
 

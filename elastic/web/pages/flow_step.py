@@ -2,7 +2,6 @@
 
 import json
 import struct
-import zlib
 from typing import Annotated, Any
 
 from fastapi import Path, Query
@@ -17,6 +16,7 @@ from elastic.run_views.entry_text import entry_line
 from elastic.run_views.letter_groups import own_traceback
 from elastic.run_views.open_step import OpenStep
 from elastic.run_views.step_view import StepView, step_view
+from elastic.web.conditional import conditional
 from elastic.web.errors import BadRequest, sentence_of
 from elastic.web.pages.flow_requests import GROUPS, step_of
 from elastic.web.rendering import render, url_of
@@ -113,7 +113,7 @@ def cells(  # noqa: PLR0913 - the query of the address
         "figures": _live_figures(view, flow_labels.state_text(view, sign.label)),
     }
     packed = json.dumps(head).encode()
-    return _binary(request, struct.pack("<I", len(packed)) + packed + found.cells)
+    return conditional(request, struct.pack("<I", len(packed)) + packed + found.cells, "application/octet-stream")
 
 
 def _cells(opened: OpenStep, by: str, first: int, stop: int | None, limit: int) -> ChunkCells:
@@ -165,14 +165,3 @@ def _root(opened: OpenStep) -> str:
                 if isinstance(one, dict) and one.get("step") == opened.number:
                     return str(one.get("root", ""))[:SHOWN]
     return ""
-
-
-def _binary(request: Request, data: bytes) -> Response:
-    headers = {"Vary": "Accept-Encoding", "ETag": f'"{zlib.crc32(data):08x}-{len(data)}"'}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        packer = zlib.compressobj(1, wbits=31)
-        data = packer.compress(data) + packer.flush()
-        headers["Content-Encoding"] = "gzip"
-    return Response(data, media_type="application/octet-stream", headers=headers)

@@ -1,7 +1,5 @@
 """Data of the grid of a DAG: its rows, and the states of some runs as one byte a cell."""
 
-import gzip
-import hashlib
 import json
 import struct
 from collections.abc import Sequence
@@ -12,6 +10,7 @@ from starlette.responses import Response
 from elastic.db.page_queries import grid
 from elastic.db.page_queries.grid import RunCells, RunHeader, RunWindow
 from elastic.db.stores.dags import DagRow
+from elastic.web.conditional import conditional
 from elastic.web.context import context_of
 from elastic.web.errors import NotFound
 from elastic.web.pages.lookups import dag_of, dag_url, structure_of_dag
@@ -38,7 +37,7 @@ def rows(request: Request, dag_id: str) -> Response:
     shown = shown_rows(dag, found, QueryValues(request).text("root"))
     body = json.dumps(rows_json(shown, dag.structure_digest or ""), separators=(",", ":")).encode()
     headers = {"Cache-Control": "private, max-age=3600"} if request.query_params.get("version") else {}
-    return _compressed(request, body, "application/json", headers)
+    return conditional(request, body, "application/json", headers)
 
 
 @router.get("/dags/{dag_id}/grid", requires=Right.READ)
@@ -71,7 +70,7 @@ def states(request: Request, dag_id: str) -> Response:
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     body = struct.pack("<I", len(text)) + text + cell_bytes([*tasks, *gone], cells, [run.run_id for run in runs])
-    return _compressed(request, body, "application/octet-stream", {})
+    return conditional(request, body, "application/octet-stream")
 
 
 def shown_rows(dag: DagRow, found: Structure | None, root: str) -> Sequence[GridRow]:
@@ -117,15 +116,3 @@ def copies_of(cells: RunCells, runs: Sequence[RunHeader]) -> dict[str, int]:
     for run in runs:
         found.update(cells.copies.get(run.run_id, {}))
     return found
-
-
-def _compressed(request: Request, body: bytes, media_type: str, headers: dict[str, str]) -> Response:
-    """Return a body with an ETag, compressed if the browser accepts it."""
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {**headers, "ETag": etag, "Vary": "Accept-Encoding"}
-    if request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", "") and len(body) > 1024:
-        body = gzip.compress(body, 3, mtime=0)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, media_type=media_type, headers=headers)

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from elastic.web.conditional import conditional
 from elastic.web.errors import NotFound
 from elastic.web.routes import Router
 from elastic.web.security.rights import PUBLIC
@@ -21,12 +22,8 @@ async def static_file(request: Request, name: str, v: str = "") -> Response:
     if found is None:
         request.state.identity = None
         raise NotFound("static file", name)
-    etag = f'"{found.digest}"'
     caching = f"public, max-age={_YEAR}, immutable" if v == found.digest else "no-cache"
-    headers = {"ETag": etag, "Cache-Control": caching}
-    if request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers=headers)
-    return Response(found.content, headers=headers, media_type=found.media_type)
+    return conditional(request, found.content, found.media_type, {"Cache-Control": caching}, digest=found.digest)
 
 
 @router.get("/favicon.ico", requires=PUBLIC)

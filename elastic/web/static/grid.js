@@ -600,6 +600,7 @@ class Grid {
       this.at = this.placeOf(at) ?? this.at;
       this.chosen = this.placeOf(chosen);
       this.place();
+      this.name();
       this.ask();
       return;
     }
