@@ -1,7 +1,6 @@
 """Fixtures of the tests of the web server: clients that are logged in, and pages in a browser."""
 
 import os
-import re
 import shutil
 import socket
 import threading
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from starlette.testclient import TestClient
 
 from elastic.config.settings import read_settings
 from elastic.db.database import Database
@@ -20,48 +18,8 @@ from elastic.db.stores.users import Role, UserStore
 from elastic.scheduler.deployment import Deployment
 from elastic.web.app import create_app
 from elastic.web.context import WebContext
-from elastic.web.security.passwords import hash_password
-from elastic.web.security.sessions import new_session_id
 from tests.run_views.stored_run_samples import Sample, letter_of, make_run
-
-#: Password of every user of these tests, and its hash, which takes long to compute.
-PASSWORD = "a long enough secret"
-HASH = hash_password(PASSWORD)
-
-BASE_URL = "http://127.0.0.1:8080"
-
-_TOKEN = re.compile(r'name="csrf-token" content="([0-9a-f]{64})"')
-
-
-class WebClient(TestClient):
-    """Client of a user: sends the origin of its pages, and posts forms with their token."""
-
-    def __init__(self, app: FastAPI, role: Role | None) -> None:
-        super().__init__(app, base_url=BASE_URL, follow_redirects=False, headers={"Origin": BASE_URL})
-        self.role = role
-        if role is not None:
-            # Without the form, whose password takes long to verify.
-            session_id = new_session_id()
-            time = app.state.context.clock()
-            app.state.sessions.open(session_id, str(role), "testclient", time, password_hash=HASH)
-            self.cookies.set("elastic", session_id)
-
-    @property
-    def csrf_token(self) -> str:
-        """The token of the pages of this user."""
-        found = _TOKEN.search(self.get("/account").text)
-        assert found is not None
-        return found[1]
-
-    def submit(self, url: str, **fields: Any) -> Any:
-        """Post a form with its token."""
-        return self.post(url, data={"csrf_token": self.csrf_token, **fields})
-
-    def followed(self, url: str, **fields: Any) -> str:
-        """Post a form, follow its redirect, and return the page."""
-        answer = self.submit(url, **fields)
-        assert answer.status_code == 303, answer.text
-        return str(self.get(answer.headers["location"]).text)
+from tests.web.web_client import HASH, PASSWORD, WebClient
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
 from elastic.db.schema import task_attempt
 from tests.run_views.stored_run_samples import RUN
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 from tests.web.web_samples import NOW, store_dag, store_run
 
 Web = Callable[[str | None], WebClient]

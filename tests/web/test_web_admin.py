@@ -18,7 +18,7 @@ from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.users import Role, UserStore
 from elastic.db.stores.variables import VariableStore
 from elastic.web.context import WebContext
-from tests.web.conftest import PASSWORD, WebClient
+from tests.web.web_client import PASSWORD, WebClient
 
 Web = Callable[[str | None], WebClient]
 

@@ -23,7 +23,7 @@ from elastic.db.stores.variables import VariableStore
 from elastic.web.api.description import describe
 from elastic.web.context import WebContext
 from elastic.web.security.tokens import new_token
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 from tests.web.web_samples import store_dag, store_run
 
 Web = Callable[[str | None], WebClient]

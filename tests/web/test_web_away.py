@@ -16,7 +16,7 @@ from elastic.db.errors import DatabaseUnavailableError
 from elastic.db.open_database import hasty_database
 from elastic.web.context import WebContext
 from elastic.web.security.identity import Authenticator, Identity
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 
 Web = Callable[[str | None], WebClient]
 

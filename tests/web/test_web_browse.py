@@ -10,7 +10,7 @@ from elastic.dag.states.state import RunState, TaskState
 from elastic.db.database import Database
 from elastic.db.stores.dags import set_import_errors, set_paused
 from elastic.db.stores.jobs import MASTER_JOB, start_job
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 from tests.web.web_samples import store_dag, store_run
 
 Web = Callable[[str | None], WebClient]

@@ -218,7 +218,7 @@ def test_without_scripts_the_table_leads_to_the_chunk(
 @pytest.fixture
 def logged_in() -> Callable[[Any], Any]:
     """Return a page of a browsing context whose user has logged in."""
-    from tests.web.conftest import PASSWORD
+    from tests.web.web_client import PASSWORD
 
     def log_in(browsing: Any) -> Any:
         page = browsing.new_page()

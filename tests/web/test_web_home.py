@@ -11,7 +11,7 @@ from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.stores.dags import cursor_of, set_import_errors, set_paused
 from elastic.db.stores.jobs import MASTER_JOB, start_job
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 from tests.web.web_samples import store_dag, store_run
 
 Web = Callable[[str | None], WebClient]

@@ -23,7 +23,7 @@ from elastic.db.stores.variables import VariableStore
 from elastic.web.context import WebContext
 from elastic.web.routes import GuardedRoute
 from elastic.web.security.rights import PUBLIC
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 from tests.web.web_samples import store_dag, store_run
 
 Web = Callable[[str | None], WebClient]

@@ -16,7 +16,7 @@ from elastic.db.stores.users import Role
 from elastic.web.app import create_app
 from elastic.web.change_feed import ChangePoller
 from elastic.web.context import WebContext
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 from tests.web.web_samples import store_dag, store_run
 
 Web = Callable[[str | None], WebClient]
@@ -100,6 +100,7 @@ def test_a_row_keeps_the_focus_when_one_before_it_goes(browser_page: Any, web_da
     page.wait_for_selector("#live-status .dot.on")
     page.locator("#dag-third a.name").focus()
     store_dag(web_database, "first", is_active=False)
+    page.evaluate("document.dispatchEvent(new CustomEvent('elastic:refresh'))")
     page.wait_for_selector("#dag-first", state="detached")
     assert page.evaluate("document.activeElement.textContent") == "third"
 

@@ -16,7 +16,7 @@ from elastic.db.stores.users import Role, UserStore
 from elastic.web.app import create_app
 from elastic.web.context import WebContext
 from elastic.web.security.logins import LoginRefusedError
-from tests.web.conftest import HASH, PASSWORD, WebClient
+from tests.web.web_client import HASH, PASSWORD, WebClient
 
 Web = Callable[[str | None], WebClient]
 

@@ -17,7 +17,7 @@ from elastic.db.stores.sessions import LoginTries, SessionStore
 from elastic.db.stores.users import UserStore
 from elastic.web.security.logins import LoginRefusedError, Logins
 from elastic.web.security.passwords import hash_password
-from tests.web.conftest import BASE_URL, HASH, PASSWORD, WebClient
+from tests.web.web_client import BASE_URL, HASH, PASSWORD, WebClient
 
 Web = Callable[[str | None], WebClient]
 

@@ -14,7 +14,7 @@ from elastic.web.app import check_routes
 from elastic.web.routes import GuardedRoute, Router
 from elastic.web.security.middleware import HEADERS
 from elastic.web.security.rights import LEAST_ROLE, PUBLIC, Right
-from tests.web.conftest import WebClient
+from tests.web.web_client import WebClient
 
 Web = Callable[[str | None], WebClient]
 

@@ -74,15 +74,15 @@ def password(username: Username, password_stdin: FromStdin = False) -> None:
 
 
 @app.command("role", epilog="For example: elastic users role ada admin")
-def role(username: Username, new_role: Annotated[Role, typer.Argument(metavar="ROLE", help="The new role.")]) -> None:
-    """Set the role of a user, which ends the user's logins."""
+def role(username: Username, new_role: Annotated[Role, typer.Argument(metavar="ROLE", help="New role.")]) -> None:
+    """Set the role of a user, which ends the sessions of the user."""
     _store().change(username, role=new_role)
     say(f"user {username!r} is a {new_role} now")
 
 
 @app.command("disable", epilog="For example: elastic users disable ada")
 def disable(username: Username) -> None:
-    """Disable a user: logins end, and API tokens stop working."""
+    """Disable a user: sessions end, and API tokens stop working."""
     _store().change(username, is_active=False)
     say(f"user {username!r} is disabled; `elastic users enable {username}` undoes this")
 
