@@ -9,12 +9,12 @@ from sqlalchemy import update
 
 from elastic.dag import DAG
 from elastic.dag.states.state import RunState, TaskState
-from elastic.db import queries
+from elastic.db import queries, transitions
 from elastic.db.schema import dag_run
 from elastic.db.stores.dags import set_paused
 from elastic.operators import EmptyOperator
 from elastic.web.context import WebContext
-from tests.web.dag_page_samples import MARKUP, Sample, sample_run_id
+from tests.web.dag_page_samples import MARKUP, Sample, key_of, sample_run_id
 
 VIEWS = ("tasks", "graph", "attempts", "conf")
 
@@ -258,3 +258,65 @@ def test_starting_a_run_needs_the_right(web: Any, sample: Sample) -> None:
     assert web("viewer").get("/dags/etl/trigger").status_code == 403
     assert web("viewer").submit("/dags/etl/trigger").status_code == 403
     assert web("operator").post("/dags/etl/trigger", data={"conf": "{}"}).status_code == 403
+
+
+def test_marking_a_run_lists_first_and_marks_then(web: Any, sample: Sample) -> None:
+    client = web("operator")
+    assert f'href="{address(1)}/mark?state=success"' in client.get(address(1)).text
+    page = client.get(f"{address(1)}/mark?state=success").text
+    assert names_in(page) == ["load.prices[1]", "mail", "stats.totals"]
+    assert "Mark run success and 3 task instances" in page
+    assert states_of(sample, 1)["mail"] == ["None"], "the list changed something"
+    page = client.followed(f"{address(1)}/mark", state="success")
+    assert "The run was marked success, with 3 task instances." in page
+    assert {state for found in states_of(sample, 1).values() for state in found} == {"success"}
+    run = queries.run_of_id(sample.database, "etl", sample_run_id(1))
+    assert run is not None
+    assert run.state is RunState.SUCCESS
+    again = client.get(f"{address(1)}/mark?state=success").text
+    assert "Nothing to change" in again
+    assert re.search(r"<button[^>]*disabled[^>]*>Mark run success", again)
+    assert "Nothing was changed" in client.followed(f"{address(1)}/mark", state="success")
+
+
+def test_marking_a_running_run_failed_ends_its_attempts(web: Any, sample: Sample) -> None:
+    client = web("operator")
+    page = client.get(f"{address(2)}/mark?state=failed").text
+    assert names_in(page) == ["mail", "stats.totals"]
+    assert "1 of them is queued or running. The current attempt ends." in page
+    assert "with 2 task instances" in client.followed(f"{address(2)}/mark", state="failed")
+    assert states_of(sample, 2)["load.wait"] == ["success"]
+    assert states_of(sample, 2)["stats.totals"] == states_of(sample, 2)["mail"] == ["failed"]
+    run = queries.run_of_id(sample.database, "etl", sample_run_id(2))
+    assert run is not None
+    row = queries.instance(sample.database, key_of(run, "stats.totals"))
+    assert row is not None
+    assert row.note == "run set to failed by operator"
+    attempt = queries.attempt(sample.database, row.attempt_uuid or "")
+    assert attempt is not None
+    assert (attempt.state, attempt.error) == (TaskState.FAILED, "run set to failed by operator")
+    events = {(one.event, one.owner) for one in queries.events(sample.database)[-3:]}
+    assert events == {("run failed", "operator"), ("marked failed", "operator")}
+
+
+def test_marking_a_run_ends_the_claim_of_a_master(web: Any, sample: Sample) -> None:
+    run = sample.queued(7)
+    claims = transitions.take_runs(sample.database, "host:1:2", 30)
+    claim = next(one for one in claims if one.run.run_id == run.run_id)
+    web("operator").followed(f"{address(7)}/mark", state="failed")
+    assert ("etl", run.run_id) not in transitions.renew_claims(sample.database, "host:1:2", 30)
+    assert not transitions.end_claimed_run(sample.database, claim, RunState.SUCCESS)
+    found = queries.run_of_id(sample.database, "etl", run.run_id)
+    assert found is not None
+    assert found.state is RunState.FAILED
+
+
+def test_marking_a_run_needs_the_right_and_a_valid_state(web: Any, sample: Sample) -> None:
+    assert "/mark" not in web("viewer").get(address(1)).text
+    assert web("viewer").get(f"{address(1)}/mark").status_code == 403
+    client = web("operator")
+    assert client.get(f"{address(1)}/mark?state=odd").status_code == 200
+    for state in ("", "running", "queued", "skipped", "é"):
+        assert client.submit(f"{address(1)}/mark", state=state).status_code == 400
+    assert client.get("/dags/etl/runs/none/mark").status_code == 404
+    assert client.submit("/dags/etl/runs/none/mark", state="failed").status_code == 404

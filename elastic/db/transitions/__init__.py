@@ -33,6 +33,7 @@ from elastic.db.transitions.run_claims import (
     set_run_version,
     take_runs,
 )
+from elastic.db.transitions.run_marks import instances_to_mark, mark_run
 from elastic.db.transitions.runs import ensure_run, insert_run, rerun, set_run_state, start_run
 
 __all__ = [
@@ -53,6 +54,8 @@ __all__ = [
     "finish",
     "finish_many",
     "finish_run_callbacks",
+    "instances_to_mark",
+    "mark_run",
     "mark_success",
     "move_changed",
     "postpone_run",
