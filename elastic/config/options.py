@@ -241,6 +241,13 @@ OPTIONS: tuple[Option, ...] = (
     Option(section="core", key="executor", kind=str, default="local", doc="Executor of tasks: sequential, local, ray."),
     Option(
         section="core",
+        key="queues",
+        kind=str,
+        default="",
+        doc="Executors of further queues, such as heavy=ray*64, small=local*2.",
+    ),
+    Option(
+        section="core",
         key="parallelism",
         kind=int,
         default=16,

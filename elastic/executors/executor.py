@@ -133,6 +133,26 @@ class Executor(ABC):
         return events
 
     @property
+    def has_events(self) -> bool:
+        """Whether a command has ended since the last call of `get_event_buffer`."""
+        return bool(self._events)
+
+    @property
+    def members(self) -> Mapping[str, "Executor"]:
+        """Executors that start the commands, by name; by default, only this one, with an empty name."""
+        return {"": self}
+
+    @property
+    def queues(self) -> Mapping[str, str] | None:
+        """Names of the members by queue; None if this executor runs the commands of every queue."""
+        return None
+
+    @property
+    def title(self) -> str:
+        """Name for users."""
+        return type(self).__name__
+
+    @property
     def free(self) -> int:
         """Number of commands that would start immediately."""
         return max(0, self.parallelism - len(self.running) - len(self.queued))
@@ -143,6 +163,10 @@ class Executor(ABC):
         An executor without worker processes returns an empty list.
         """
         return []
+
+    def withdraw(self, is_withdrawn: Callable[[TaskKey], bool]) -> None:
+        """Forget the queued commands that must not start."""
+        self.queued = deque(one for one in self.queued if not is_withdrawn(one[0]))
 
     def kill(self, key: TaskKey) -> None:
         """Kill a command whose result no longer matters. The default implementation does nothing."""

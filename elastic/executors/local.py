@@ -75,6 +75,12 @@ class LocalExecutor(Executor):
     def start(self, runner: Runner | None = None) -> None:
         self._runner = runner
 
+    def watch_orphans(self) -> None:
+        """Start the reaper of workers that outlive this process, which cannot start once there are native threads."""
+        if self._reaper is None and OrphanReaper.is_available() and not has_native_threads():
+            with _signals_blocked():
+                self._reaper = OrphanReaper(2 * max(1, self.parallelism), KILL_GRACE_SECONDS)
+
     def reserve(self, count: int) -> list[int]:
         idle = [worker for worker in self._workers if worker.is_idle and worker.process.is_alive()]
         missing = min(count - len(idle), self.parallelism - len(self._workers), _MAX_STARTS)
@@ -138,10 +144,8 @@ class LocalExecutor(Executor):
 
     def _start_worker(self) -> _Worker:
         method = self._start_method or _start_method()
-        # Of a process with native threads no reaper is forked; its workers only receive SIGTERM when it ends.
-        if method == "fork" and self._reaper is None and OrphanReaper.is_available():
-            with _signals_blocked():
-                self._reaper = OrphanReaper(2 * max(1, self.parallelism), KILL_GRACE_SECONDS)
+        # Without a reaper, workers only receive SIGTERM when this process ends.
+        self.watch_orphans()
         context: Any = multiprocessing.get_context(method)
         ours, theirs = context.Pipe()
         others = [ours, *(worker.connection for worker in self._workers)] if method == "fork" else []

@@ -1,11 +1,13 @@
 """Registry of executors by name."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from elastic.config.queues import DEFAULT_QUEUE, QueueSetting
 from elastic.core.errors import UsageError
 from elastic.executors.executor import Executor
+from elastic.executors.queue_router import QueueRouter
 
 _NAMES = ("local", "sequential", "inline", "ray")
 
@@ -37,6 +39,24 @@ def executor_of(wanted: Any, parallelism: int = 16) -> Executor:
     if not (isinstance(found, type) and issubclass(found, Executor)):
         raise UsageError(f"{wanted!r} is not an executor; derive it from elastic.executors.Executor.")
     return found()
+
+
+def executor_by_queue(wanted: Any, queues: Mapping[str, QueueSetting], parallelism: int = 16) -> Executor:
+    """Return an executor that gives the commands of some queues to executors of their own.
+
+    Args:
+        wanted: Executor of the queue `default`, as for `executor_of`.
+        queues: Executors of the other queues. If there are none, the first executor has all queues.
+        parallelism: Maximum number of parallel commands of each executor, if nothing else defines it.
+
+    Raises:
+        UsageError: An executor is unknown.
+    """
+    default = executor_of(wanted, parallelism)
+    if not queues:
+        return default
+    others = {queue: executor_of(one.executor, one.parallelism or parallelism) for queue, one in queues.items()}
+    return QueueRouter({DEFAULT_QUEUE: default, **others})
 
 
 def _builders() -> dict[str, Callable[[int], Executor]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from elastic.config.queues import DEFAULT_QUEUE, QueueSetting, queues_of
 from elastic.config.settings import Settings, read_settings
 from elastic.db.database import Database
 from elastic.db.open_database import open_database
@@ -27,6 +28,8 @@ class Deployment:
     level: str
     #: name of the executor
     executor: str
+    #: executors of the queues besides `default`
+    queues: Mapping[str, QueueSetting]
     #: attempts that the executor runs at the same time
     parallelism: int
     #: seconds between heartbeats of a job
@@ -35,6 +38,11 @@ class Deployment:
     lease: float
     #: settings that actions and tasks may read, without secrets
     settings: Mapping[str, Any]
+
+    @property
+    def executors_by_queue(self) -> Mapping[str, str] | None:
+        """Names of the executors by queue; None if one executor has all queues."""
+        return {queue: queue for queue in (DEFAULT_QUEUE, *self.queues)} if self.queues else None
 
     @classmethod
     def of(cls, settings: Settings | None = None) -> "Deployment":
@@ -54,6 +62,7 @@ class Deployment:
             lines_in_database=found.get("logs.in_database"),
             level=found.text("logs.level").upper(),
             executor=found.text("core.executor"),
+            queues=queues_of(found.text("core.queues")),
             parallelism=found.get("core.parallelism"),
             heartbeat=found.get("scheduler.heartbeat"),
             lease=found.get("scheduler.lease"),

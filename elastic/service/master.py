@@ -16,7 +16,7 @@ from elastic.db.known_secrets import hide_known_secrets
 from elastic.db.stores.jobs import MASTER_JOB, end_job, fail_dead_jobs, heartbeat, living_jobs, start_job
 from elastic.db.transitions import RunClaim
 from elastic.executors.executor import Executor, ExecutorEvent
-from elastic.executors.registry import executor_of
+from elastic.executors.registry import executor_by_queue
 from elastic.scheduler.attempts.process_identity import ProcessIdentity
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
@@ -96,7 +96,9 @@ class SchedulerMaster:
         self._planner = Planner(
             deployment.database, dags, per_turn=settings["scheduler.catchup_per_turn"], dag_ids=options.dag_ids
         )
-        self._executor: Executor = executor_of(options.executor or deployment.executor, deployment.parallelism)
+        self._executor: Executor = executor_by_queue(
+            options.executor or deployment.executor, deployment.queues, deployment.parallelism
+        )
         self._sources = LastGoodSources.of(options.home)
         self._callbacks = CallbackQueue(FileCallbackRunner(deployment, self._sources), say)
         self._groups = RunGroups(deployment, dags, self._executor, self._callbacks, self.owner, say)
@@ -140,7 +142,7 @@ class SchedulerMaster:
         end_job(database, self._job_id, "success")
 
     def _start_job(self) -> int:
-        return start_job(self._deployment.database, MASTER_JOB, executor=type(self._executor).__name__)
+        return start_job(self._deployment.database, MASTER_JOB, executor=self._executor.title)
 
     def _loop(self) -> None:
         deadline = float("inf")

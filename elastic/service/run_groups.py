@@ -1,7 +1,6 @@
 """Run groups of a master: the runs in hand, by DAG and version, which share one executor."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -300,7 +299,7 @@ class RunGroups:
     def _stop_others(self, held: set[str], adopted: Mapping[TaskKey, str]) -> None:
         """Kill the attempts that no group has, and give up those that the database holds for this master."""
         executor, database = self._executor, self._deployment.database
-        executor.queued = deque(one for one in executor.queued if one[0] in adopted)
+        executor.withdraw(lambda key: key not in adopted)
         others = [key for key in executor.running if key not in adopted]
         for key in others:
             executor.kill(key)

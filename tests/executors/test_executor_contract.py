@@ -16,6 +16,7 @@ from elastic.core.errors import UsageError
 from elastic.core.native_threads import has_native_threads
 from elastic.dag.states.state import TaskState
 from elastic.executors import Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor, TaskCommand
+from elastic.executors.queue_router import QueueRouter
 from elastic.executors.ray import options_of
 from elastic.executors.registry import executor_of
 from tests.command_process import is_alive, until
@@ -29,6 +30,7 @@ from tests.command_process import is_alive, until
         "local",
         "spawned",
         "served",
+        "routed",
         pytest.param("ray", marks=pytest.mark.cluster),
     ]
 )
@@ -42,6 +44,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
         "local": lambda: LocalExecutor(3, "fork"),
         "spawned": lambda: LocalExecutor(2, "spawn"),
         "served": lambda: LocalExecutor(2, "forkserver"),
+        "routed": lambda: QueueRouter({"default": LocalExecutor(3), "other": PlainExecutor()}),
         "ray": lambda: RayExecutor(2, "local"),
     }
     executor = made[request.param]()

@@ -233,7 +233,7 @@ class World:
         database.before, database.after = self._between, after
         deployment = Deployment(
             database=database, dags_folder=self.folder, logs=self.folder / "logs", flow_logs=None,
-            lines_in_database=False, level="CRITICAL", executor="simulated", parallelism=1, heartbeat=5.0,
+            lines_in_database=False, level="CRITICAL", executor="simulated", queues={}, parallelism=1, heartbeat=5.0,
             lease=_LEASE, settings={},
         )  # fmt: skip
         try:

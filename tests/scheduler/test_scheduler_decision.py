@@ -10,7 +10,7 @@ from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import TriggerRule
 from elastic.dag.states.verdict import Decision
 from elastic.scheduler.decisions.decide import decide, run_end, verdicts
-from elastic.scheduler.decisions.free_slots import FreeSlots, choose
+from elastic.scheduler.decisions.free_slots import FreeSlots, choose, slot_verdicts
 from elastic.scheduler.decisions.inputs import Overrides, PreviousRun, RunnableTask
 
 SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED
@@ -114,6 +114,17 @@ def _candidate(task_id: str, day: int = 0, position: int = 0, **changes: Any) ->
     return RunnableTask(key_of(task_id, day), task_spec(task_id, **changes), DAY + dt.timedelta(days=day), position)
 
 
+def test_each_queue_has_the_slots_of_its_executor() -> None:
+    given = [_candidate("a"), _candidate("b", queue="heavy"), _candidate("c", queue="big"), _candidate("d", queue="x")]
+    queues = {"default": "default", "heavy": "heavy", "big": "heavy"}
+    free_slots = FreeSlots(executors={"default": 0, "heavy": 1}, queues=queues)
+    assert [one.key.task_id for one in choose(given, free_slots)] == ["b"]
+    assert [one.key.task_id for one in choose(given, FreeSlots(queues=queues))] == ["a", "b", "c"]
+    told = [verdict for one in given for verdict in slot_verdicts(one, free_slots) if not verdict.met]
+    assert [(one.condition, one.is_lasting) for one in told] == [("parallelism", False), ("queue", True)]
+    assert told[1].reason == "no executor has the queue 'x'; add it to core.queues, such as x=local*4"
+
+
 def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
     given = [_candidate("a", 1), _candidate("b", 0, 1), _candidate("c", 0, 0), _candidate("d", 2, priority=5)]
     assert [one.key.task_id for one in choose(given, FreeSlots())] == ["d", "c", "b", "a"]
@@ -123,10 +134,10 @@ def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
     ("free_slots", "chosen"),
     [
         (FreeSlots(), ["a", "b", "c"]),
-        (FreeSlots(executor=2), ["a", "b"]),
+        (FreeSlots(executors={"": 2}), ["a", "b"]),
         (FreeSlots(concurrency=1), ["a"]),
         (FreeSlots(concurrency=0), []),
-        (FreeSlots(executor=0), []),
+        (FreeSlots(executors={"": 0}), []),
         (FreeSlots(pools={"db": 0}), ["b"]),
         (FreeSlots(pools={"db": 1}), ["b", "c"]),
         (FreeSlots(pools={"db": 2}), ["a", "b"]),

@@ -115,10 +115,10 @@ def test_verdicts_on_a_stored_dag_name_what_an_instance_waits_for(home: Path) ->
     digests, found = store(deployment, dag), stored(dag)
     made = queue_run(deployment.database, DagSpec.of_stored(found), found.schedule, digests, RunRequest(date=START))
     spec, now = DagSpec.of_stored(found), day(5)
-    verdicts = stored_verdicts(deployment.database, spec, found.schedule, made, TaskKey("etl", made.run_id, "b"), now)
+    verdicts = stored_verdicts(deployment, spec, found.schedule, made, TaskKey("etl", made.run_id, "b"), now)
     assert [one.reason for one in verdicts if not one.met] == ["waiting for 'a' (all_success)"]
     with pytest.raises(UsageError, match="does not run on"):
-        stored_verdicts(deployment.database, spec, found.schedule, made, TaskKey("etl", made.run_id, "x"), now)
+        stored_verdicts(deployment, spec, found.schedule, made, TaskKey("etl", made.run_id, "x"), now)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])

@@ -77,6 +77,38 @@ def test_a_master_loads_no_code_of_users(home: Path) -> None:
     assert process.pid not in loaders
 
 
+QUEUES = """
+import os
+from pathlib import Path
+from elastic.dag import DAG
+from elastic.operators import PythonOperator
+
+def note(task):
+    (Path({here!r}) / task.task_id).write_text(str(os.getppid()))
+
+with DAG({dag_id!r}, schedule="@daily", start_date={start!r}, end_date={end!r}) as dag:
+    PythonOperator(task_id="light", python_callable=note)
+    PythonOperator(task_id="heavy", python_callable=note, queue="heavy")
+"""
+
+
+def test_each_queue_has_its_executor(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dag_file(home, days=1, text=QUEUES)
+    monkeypatch.setenv("ELASTIC__CORE__QUEUES", "small=local*1")
+    process = started("master")
+    until(lambda: (home / "light").exists(), process)
+    told = ended(started("tasks", "why", "daily", "heavy", "2016-02-22"))
+    assert "no executor has the queue 'heavy'; add it to core.queues, such as heavy=local*4" in told
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert not (home / "heavy").exists()
+    monkeypatch.setenv("ELASTIC__CORE__QUEUES", "heavy=tests.executors.executor_samples:PlainExecutor")
+    served()
+    assert (home / "heavy").exists()
+    assert run_states() == ["success"]
+    assert jobs(database(), 5.0)[0].executor == "LocalExecutor, PlainExecutor"
+
+
 def test_a_broken_file_is_named_and_the_others_run(home: Path) -> None:
     dag_file(home, days=1)
     (home / "dags" / "bad.py").write_text("import nothing_of_that_name  # dag\n")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from elastic.config.queues import queues_of
 from elastic.config.settings import read_settings
 from elastic.core.errors import ElasticError, UsageError
 from elastic.dag.dag import DAG
@@ -27,7 +28,7 @@ from elastic.db.stores.dags import (
     store_dags,
 )
 from elastic.executors.executor import Executor
-from elastic.executors.registry import executor_of
+from elastic.executors.registry import executor_by_queue
 from elastic.scheduler.deployment import Deployment
 
 #: DAGs that one transaction stores. A commit for each DAG would take longer than all other work.
@@ -175,7 +176,10 @@ def warnings_at(dag: DAG) -> list[str]:
     found = dag.warnings
     if any(task.queue != DEFAULTS["queue"] or task.resources for task in dag.tasks):
         with suppress(ElasticError):
-            found += ignored_settings(dag, executor_of(dag.executor or read_settings().text("core.executor")))
+            settings = read_settings()
+            queues = queues_of(settings.text("core.queues"))
+            executor = executor_by_queue(dag.executor or settings.text("core.executor"), queues)
+            found += ignored_settings(dag, executor)
     return found
 
 
@@ -183,9 +187,16 @@ def ignored_settings(dag: DAG, executor: Executor) -> list[str]:
     """Return a sentence for each task setting that an executor ignores."""
     found = []
     for name in ("queue", "resources"):
-        tasks = [task.task_id for task in dag.tasks if getattr(task, name) != DEFAULTS[name]]
-        if tasks and name not in executor.heeds:
-            found.append(f"{name} of {shown_task_ids(tasks)} has no effect: {type(executor).__name__} ignores it.")
+        for member_name, member in executor.members.items():
+            heeds = member.heeds if executor.queues is None else member.heeds | {"queue"}
+            tasks = [
+                task.task_id
+                for task in dag.tasks
+                if getattr(task, name) != DEFAULTS[name]
+                and (executor.queues is None or executor.queues.get(task.queue) == member_name)
+            ]
+            if tasks and name not in heeds:
+                found.append(f"{name} of {shown_task_ids(tasks)} has no effect: {member.title} ignores it.")
     return found
 
 

@@ -12,7 +12,7 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunType
-from elastic.executors.registry import executor_of
+from elastic.executors.registry import executor_by_queue
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, shown_command
 from elastic.scheduler.catalog.dag_catalog import ignored_settings, store
 from elastic.scheduler.commands.failure_reasons import reasons_of
@@ -153,7 +153,9 @@ def supervise(
     deployment: Deployment, part: DAG, runs: list[DagRun], tracker: RunTracker, options: BackfillOptions, say: Say
 ) -> Summary:
     """Run the unfinished instances of runs under a supervisor, and return a summary."""
-    executor = executor_of(options.executor or part.executor or deployment.executor, deployment.parallelism)
+    executor = executor_by_queue(
+        options.executor or part.executor or deployment.executor, deployment.queues, deployment.parallelism
+    )
     for warning in ignored_settings(part, executor):
         say(f"warning: {warning}")
     job = SupervisorJob(

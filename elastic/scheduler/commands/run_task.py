@@ -138,7 +138,7 @@ def _verdicts(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots) -> list[
 
 
 def _free_slots(deployment: Deployment, task: BaseOperator) -> FreeSlots:
-    return free_slots_of(deployment.database, task.dag_id, _concurrency(task))
+    return free_slots_of(deployment.database, task.dag_id, _concurrency(task), deployment.executors_by_queue)
 
 
 def _concurrency(task: BaseOperator) -> int:

@@ -18,6 +18,7 @@ from elastic.scheduler.decisions.decide import verdicts
 from elastic.scheduler.decisions.free_slots import FreeSlots, slot_verdicts
 from elastic.scheduler.decisions.inputs import Overrides, RunnableTask, TaskSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker
+from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.waiting_notice import free_slots_of
 
 
@@ -48,18 +49,18 @@ def verdicts_at(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots, now: d
 
 
 def stored_verdicts(
-    database: Database, dag: DagSpec, schedule: Schedule, run: DagRun, key: TaskKey, now: dt.datetime
+    deployment: Deployment, dag: DagSpec, schedule: Schedule, run: DagRun, key: TaskKey, now: dt.datetime
 ) -> list[Verdict]:
     """Return the current verdicts on a task instance of a stored DAG.
 
     Raises:
         UsageError: The run has no such instance.
     """
-    tracker = tracker_of(database, list(dag.tasks.values()), schedule, run, Overrides())
+    tracker = tracker_of(deployment.database, list(dag.tasks.values()), schedule, run, Overrides())
     return verdicts_at(
         tracker,
         checked_key(key.task_id, run, tracker, key.map_index),
-        free_slots_of(database, dag.dag_id, dag.concurrency),
+        free_slots_of(deployment.database, dag.dag_id, dag.concurrency, deployment.executors_by_queue),
         now,
     )
 

@@ -5,27 +5,33 @@ pools and DAGs again, in the transaction that queues the instances.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from elastic.dag.states.verdict import Decision, Verdict
 from elastic.scheduler.decisions.inputs import RunnableTask
 
 #: Names of the conditions on free slots.
-SLOT_CONDITIONS = ("parallelism", "concurrency", "pool")
+SLOT_CONDITIONS = ("queue", "parallelism", "concurrency", "pool")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeSlots:
     """Free slots; None for no limit."""
 
-    #: instances that the executor accepts
-    executor: int | None = None
+    #: instances that each executor accepts, by its name; an executor that is missing has no limit
+    executors: Mapping[str, int] = field(default_factory=dict)
+    #: names of the executors by queue; None if one executor, whose name is empty, has all queues
+    queues: Mapping[str, str] | None = None
     #: instances that the DAG's concurrency allows
     concurrency: int | None = None
     #: free slots by pool; a pool that is missing has no limit
     pools: Mapping[str, int] = field(default_factory=dict)
     #: all slots by pool, -1 for no limit; None if the pools are unknown
     sizes: Mapping[str, int] | None = None
+
+    def executor_of(self, queue: str) -> str | None:
+        """Return the name of the executor of a queue, or None if there is none."""
+        return "" if self.queues is None else self.queues.get(queue)
 
 
 def choose(candidates: Iterable[RunnableTask], free_slots: FreeSlots) -> list[RunnableTask]:
@@ -35,15 +41,17 @@ def choose(candidates: Iterable[RunnableTask], free_slots: FreeSlots) -> list[Ru
     """
     ordered = sorted(candidates, key=lambda one: (-one.task.priority, one.logical_date, one.position, one.key))
     chosen = []
-    executor, concurrency, pools = free_slots.executor, free_slots.concurrency, dict(free_slots.pools)
+    executors, concurrency, pools = dict(free_slots.executors), free_slots.concurrency, dict(free_slots.pools)
     for one in ordered:
-        if executor == 0 or concurrency == 0:
+        if concurrency == 0 or (executors and not any(executors.values())):
             break
-        left = FreeSlots(executor=executor, pools=pools, sizes=free_slots.sizes)
+        left = replace(free_slots, executors=executors, concurrency=None, pools=pools)
         if not all(verdict.met for verdict in slot_verdicts(one, left)):
             continue
         chosen.append(one)
-        executor = None if executor is None else executor - 1
+        name = free_slots.executor_of(one.task.queue)
+        if name in executors:
+            executors[name] -= 1
         concurrency = None if concurrency is None else concurrency - 1
         if one.task.pool in pools:
             pools[one.task.pool] -= one.task.pool_slots
@@ -54,8 +62,12 @@ def slot_verdicts(runnable: RunnableTask, free_slots: FreeSlots) -> list[Verdict
     """Return the verdicts on free slots for one more instance: of the executor, the DAG and the pool."""
     task, dag_id = runnable.task, runnable.key.dag_id
     found = []
-    if free_slots.executor is not None:
-        found.append(_slot_verdict("parallelism", free_slots.executor, 1, "the executor"))
+    name = free_slots.executor_of(task.queue)
+    if name is None:
+        found.append(_no_executor(task.queue))
+    elif name in free_slots.executors:
+        what = f"the executor of queue {task.queue!r}" if free_slots.queues else "the executor"
+        found.append(_slot_verdict("parallelism", free_slots.executors[name], 1, what))
     found.append(_slot_verdict("concurrency", free_slots.concurrency, 1, f"the concurrency of DAG {dag_id!r}"))
     return [*found, _pool_verdict(task.pool, task.pool_slots, free_slots)]
 
@@ -70,6 +82,11 @@ def _pool_verdict(pool: str, needed: int, free_slots: FreeSlots) -> Verdict:
     else:
         return _slot_verdict("pool", free_slots.pools.get(pool), needed, f"pool {pool!r}")
     return Verdict("pool", Decision.WAIT, why, is_lasting=True)
+
+
+def _no_executor(queue: str) -> Verdict:
+    why = f"no executor has the queue {queue!r}; add it to core.queues, such as {queue}=local*4"
+    return Verdict("queue", Decision.WAIT, why, is_lasting=True)
 
 
 def _slots(count: int) -> str:

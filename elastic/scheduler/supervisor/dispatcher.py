@@ -45,17 +45,22 @@ class Dispatcher:
 
     def next_attempts(self, ready: Sequence[RunnableTask], attempts: RunningAttempts) -> list[RunningAttempt]:
         """Return the attempts to start now, chosen from the instances that are ready."""
-        free, self.has_more = self._executor.free, False
-        if not free or not ready or self.is_closed:
+        self.has_more = False
+        if not ready or self.is_closed or not self._executor.free:
             return []
-        candidates = [one for one in ready if one.key not in self._executor.running and attempts.may_retry_now(one.key)]
-        chosen = choose(candidates, self._free_slots(free, attempts))
-        # An executor with worker processes takes one attempt for each process; more processes are ready next time.
-        pids = self._executor.reserve(len(chosen)) if chosen else []
-        if pids:
-            self.has_more = len(pids) < len(chosen)
-            chosen = chosen[: len(pids)]
-        return [self._attempt(one, attempts, pids[number] if pids else None) for number, one in enumerate(chosen)]
+        running = self._executor.running
+        candidates = [one for one in ready if one.key not in running and attempts.may_retry_now(one.key)]
+        free_slots = self._free_slots(attempts)
+        chosen = choose(candidates, free_slots)
+        found = []
+        for name, member in self._executor.members.items():
+            mine = [one for one in chosen if free_slots.executor_of(one.task.queue) == name]
+            # An executor with worker processes takes one attempt for each process; more processes are ready next time.
+            pids = member.reserve(len(mine)) if mine else []
+            self.has_more = self.has_more or 0 < len(pids) < len(mine)
+            placed = zip(mine, pids, strict=False) if pids else ((one, None) for one in mine)
+            found += [self._attempt(one, attempts, pid) for one, pid in placed]
+        return found
 
     def read_pools(self) -> None:
         """Read the sizes of the pools from the database."""
@@ -63,10 +68,10 @@ class Dispatcher:
 
     def lasting_obstacle(self, one: RunnableTask) -> str:
         """Return why an instance can never run with the present pools; empty if it can."""
-        found = slot_verdicts(one, FreeSlots(sizes=self._pool_sizes))
+        found = slot_verdicts(one, FreeSlots(queues=self._executor.queues, sizes=self._pool_sizes))
         return next((verdict.reason for verdict in found if verdict.is_lasting), "")
 
-    def _free_slots(self, free: int, attempts: RunningAttempts) -> FreeSlots:
+    def _free_slots(self, attempts: RunningAttempts) -> FreeSlots:
         """Return the free slots as far as this process knows; the database checks them again."""
         pools = {name: slots for name, slots in self._pool_sizes.items() if slots >= 0}
         for key in attempts.running:
@@ -74,7 +79,13 @@ class Dispatcher:
             if task.pool in pools:
                 pools[task.pool] -= task.pool_slots
         concurrency = self._dag.concurrency - len(attempts.running) if self._dag.concurrency else None
-        return FreeSlots(executor=free, concurrency=concurrency, pools=pools, sizes=self._pool_sizes)
+        return FreeSlots(
+            executors={name: member.free for name, member in self._executor.members.items()},
+            queues=self._executor.queues,
+            concurrency=concurrency,
+            pools=pools,
+            sizes=self._pool_sizes,
+        )
 
     def _attempt(self, one: RunnableTask, attempts: RunningAttempts, pid: int | None) -> RunningAttempt:
         key, task, row = one.key, self._dag.tasks[one.key.task_id], attempts.rows[one.key]

@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -97,7 +96,7 @@ class RunGroup:
         self.runs.call_back = setup.callbacks.call_for_run
         self.dispatcher = Dispatcher(deployment, self.dag, self.runs.by_id, self.executor, setup.owner)
         self.dispatcher.tries_once = setup.tries_once
-        self._waiting_notice = WaitingNotice(deployment.database, self.dag, say)
+        self._waiting_notice = WaitingNotice(deployment.database, self.dag, setup.executor.queues, say)
         self._only = setup.only
         self._is_single = not setup.max_active_runs
         self._tried: set[TaskKey] = set()
@@ -243,7 +242,7 @@ class RunGroup:
     def abandon(self) -> None:
         """Kill the attempts of all runs and give up their leases, so that any master may run the instances again."""
         database, dag_id, owner = self.deployment.database, self.dag.dag_id, self.dispatcher.owner
-        self.executor.queued = deque(one for one in self.executor.queued if not self._has(one[0]))
+        self.executor.withdraw(self._has)
         for key in list(self.executor.running):
             if self._has(key):
                 self.executor.kill(key)
@@ -318,7 +317,7 @@ class RunGroup:
         if row is None or row.attempt_uuid != attempt.attempt_uuid or row.state not in _ACTIVE:
             self.sync()
             return None
-        why = event.error or f"{type(self.executor).__name__} reports that it ended, but the attempt recorded no result"
+        why = event.error or f"{self.executor.title} reports that it ended, but the attempt recorded no result"
         if attempt.is_overdue:
             why = f"it exceeded its execution_timeout and did not stop; {why}"
         failed = retry_or_fail(self.dag.tasks[event.key.task_id], attempt.request, why, event.exit_code)

@@ -89,7 +89,7 @@ class Supervisor:
     def run(self) -> None:
         """Run the job. On an interrupt or an internal error, fail the running attempts and stop them."""
         database, job = self.deployment.database, self._job
-        job_id = start_job(database, job.kind, dag_id=job.dag.dag_id, executor=type(self.executor).__name__)
+        job_id = start_job(database, job.kind, dag_id=job.dag.dag_id, executor=self.executor.title)
         self.group.dispatcher.job_id = job_id
         with self._signals:
             try:

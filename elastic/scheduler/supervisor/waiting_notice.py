@@ -1,6 +1,6 @@
 """Waiting notice: explains to the user why a runnable instance waits, by the database's count of free slots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from elastic.db import queries
 from elastic.db.database import Database
@@ -11,14 +11,24 @@ from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.decisions.run_states import name_of
 
 
-def free_slots_of(database: Database, dag_id: str, concurrency: int) -> FreeSlots:
-    """Return the slots that instances of a DAG may take now; `concurrency` 0 means no limit."""
+def free_slots_of(
+    database: Database, dag_id: str, concurrency: int, queues: Mapping[str, str] | None = None
+) -> FreeSlots:
+    """Return the slots that instances of a DAG may take now.
+
+    Args:
+        database: Database that counts the slots.
+        dag_id: The DAG.
+        concurrency: Maximum number of active instances of the DAG; 0 for no limit.
+        queues: Executors by queue; None if one executor has all queues.
+    """
     pools = PoolStore(database).all()
     active = len(queries.active_instances(database, dag_id)) if concurrency else 0
     return FreeSlots(
         concurrency=concurrency - active if concurrency else None,
         pools={one.pool: one.slots - one.queued - one.running for one in pools if one.slots >= 0},
         sizes={one.pool: one.slots for one in pools},
+        queues=queues,
     )
 
 
@@ -28,16 +38,19 @@ class WaitingNotice:
     Args:
         database: Database that counts the free slots.
         dag: The DAG.
+        queues: Executors by queue; None if one executor has all queues.
         say: Receives each sentence.
     """
 
-    def __init__(self, database: Database, dag: DagSpec, say: Callable[[str], None]) -> None:
-        self._database, self._dag, self._say = database, dag, say
+    def __init__(
+        self, database: Database, dag: DagSpec, queues: Mapping[str, str] | None, say: Callable[[str], None]
+    ) -> None:
+        self._database, self._dag, self._queues, self._say = database, dag, queues, say
         self._reported: set[str] = set()
 
     def report_full(self, ready: Sequence[RunnableTask]) -> None:
         """Report each exhausted limit with the first instance that waits for it."""
-        free_slots = free_slots_of(self._database, self._dag.dag_id, self._dag.concurrency)
+        free_slots = free_slots_of(self._database, self._dag.dag_id, self._dag.concurrency, self._queues)
         for one in ready:
             for verdict in slot_verdicts(one, free_slots):
                 if not verdict.met:

@@ -32,7 +32,7 @@ def verdicts_on(request: Request, run: DagRun, key: TaskKey) -> list[Verdict]:
     stored = found.stored
     return [
         *of_run,
-        *stored_verdicts(context.database, stored.spec, stored.timetable.schedule, run, key, context.clock()),
+        *stored_verdicts(context.deployment, stored.spec, stored.timetable.schedule, run, key, context.clock()),
     ]
 
 
