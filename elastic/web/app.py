@@ -9,6 +9,8 @@ from elastic.db.stores.sessions import SessionStore
 from elastic.version import __version__
 from elastic.web.api import administration, description
 from elastic.web.api import dags as api_dags
+from elastic.web.api import instances as api_instances
+from elastic.web.api import runs as api_runs
 from elastic.web.change_feed import ChangeFeed, ChangePoller
 from elastic.web.context import WebContext
 from elastic.web.errors import add_handlers, refused, unexpected
@@ -83,7 +85,13 @@ PAGES: tuple[APIRouter, ...] = (
 )
 
 #: Routers of the API.
-API: tuple[APIRouter, ...] = (api_dags.router, administration.router, description.router)
+API: tuple[APIRouter, ...] = (
+    api_dags.router,
+    api_runs.router,
+    api_instances.router,
+    administration.router,
+    description.router,
+)
 
 
 def create_app(context: WebContext) -> FastAPI:

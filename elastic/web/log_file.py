@@ -137,6 +137,10 @@ class LogFile:
             return []
         return [found.start() for found in _TRY.finditer(self._read(0, SEARCH_BYTES))]
 
+    def read(self, offset: int, count: int) -> bytes:
+        """Return unchanged bytes from an offset on; fewer at the end of the file."""
+        return self._read(offset, min(count, PIECE_BYTES))
+
     def blocks(self) -> Iterator[bytes]:
         """Yield the unchanged content, up to the current size."""
         for at in range(0, self.size, PIECE_BYTES):

@@ -147,8 +147,8 @@ def test_runs_are_paged_latest_first(database: Database) -> None:
     assert ([one.run_id for one in page], before) == ([runs[1].run_id, runs[0].run_id], None)
     page, _ = instances.runs_page(database, "etl", states=[RunState.FAILED])
     assert [one.run_id for one in page] == [runs[1].run_id]
-    assert instances.run_ids(database, "etl")[0] == runs[4].run_id
-    assert instances.task_ids(database, "etl", runs[0].run_id) == []
+    assert instances.near_run_ids(database, "etl", "x")[0] == runs[4].run_id
+    assert instances.near_task_ids(database, "etl", runs[0].run_id, "x") == []
 
 
 @pytest.mark.parametrize("text", ["\u00e4", "etl\u00e4", "\U0001f600", "a\u0000b"])

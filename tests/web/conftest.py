@@ -1,5 +1,6 @@
 """Fixtures of the tests of the web server: clients that are logged in, and pages in a browser."""
 
+import datetime as dt
 import os
 import shutil
 import socket
@@ -11,15 +12,18 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from elastic.config.settings import read_settings
 from elastic.db.database import Database
+from elastic.db.stores.api_tokens import ApiTokenStore
 from elastic.db.stores.users import Role, UserStore
 from elastic.scheduler.deployment import Deployment
 from elastic.web.app import create_app
 from elastic.web.context import WebContext
+from elastic.web.security.tokens import new_token
 from tests.run_views.stored_run_samples import Sample, letter_of, make_run
-from tests.web.web_client import HASH, PASSWORD, WebClient
+from tests.web.web_client import HASH, PASSWORD, Api, WebClient
 
 
 @pytest.fixture
@@ -49,6 +53,20 @@ def web_app(web_context: WebContext) -> FastAPI:
 def web(web_app: FastAPI) -> Callable[[str | None], WebClient]:
     """Return a client that is logged in: `web("operator")`; `web(None)` is not logged in."""
     return lambda role="viewer": WebClient(web_app, None if role is None else Role(role))
+
+
+@pytest.fixture
+def api(web_app: FastAPI, web_database: Database) -> Api:
+    """Return a client with a token: `api("operator")`."""
+
+    def client(user: str, role: Role = Role.ADMIN, days: float = 1) -> TestClient:
+        secret, time = new_token(), dt.datetime.now(dt.UTC)
+        ends = time + dt.timedelta(days=days)
+        ApiTokenStore(web_database).add(secret, user, name="test", role=role, time=time, expires_at=ends)
+        headers = {"Authorization": f"Bearer {secret}"}
+        return TestClient(web_app, base_url="http://127.0.0.1:8080", headers=headers, follow_redirects=False)
+
+    return client
 
 
 @pytest.fixture(scope="session")

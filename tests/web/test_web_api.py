@@ -22,28 +22,12 @@ from elastic.db.stores.users import Role, UserStore
 from elastic.db.stores.variables import VariableStore
 from elastic.web.api.description import describe
 from elastic.web.context import WebContext
-from elastic.web.security.tokens import new_token
-from tests.web.web_client import WebClient
+from tests.web.web_client import Api, WebClient
 from tests.web.web_samples import store_dag, store_run
 
 Web = Callable[[str | None], WebClient]
-Api = Callable[..., TestClient]
 
 CANARY = "canary-5f3a9b"
-
-
-@pytest.fixture
-def api(web_app: FastAPI, web_database: Database) -> Api:
-    """Return a client with a token: `api("operator")`."""
-
-    def client(user: str, role: Role = Role.ADMIN, days: float = 1) -> TestClient:
-        secret, time = new_token(), dt.datetime.now(dt.UTC)
-        ends = time + dt.timedelta(days=days)
-        ApiTokenStore(web_database).add(secret, user, name="test", role=role, time=time, expires_at=ends)
-        headers = {"Authorization": f"Bearer {secret}"}
-        return TestClient(web_app, base_url="http://127.0.0.1:8080", headers=headers, follow_redirects=False)
-
-    return client
 
 
 def items(client: TestClient, url: str) -> Iterator[Any]:

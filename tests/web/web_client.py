@@ -1,6 +1,7 @@
 """Client of a user of the web server."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +18,10 @@ HASH = hash_password(PASSWORD)
 BASE_URL = "http://127.0.0.1:8080"
 
 _TOKEN = re.compile(r'name="csrf-token" content="([0-9a-f]{64})"')
+
+
+#: Returns a client with a token: `api("operator")`.
+Api = Callable[..., TestClient]
 
 
 class WebClient(TestClient):

@@ -129,12 +129,19 @@ def cells_of(
     return database.query(lambda connection: _cells(connection, dag_id, run_ids, task_ids))
 
 
-def versions(database: Database, dag_id: str, limit: int = 200) -> list[VersionRow]:
-    """Return the latest versions of a DAG, newest first."""
+def versions(database: Database, dag_id: str, limit: int = 200, *, before: int | None = None) -> list[VersionRow]:
+    """Return the latest versions of a DAG, newest first; with `before`, those with smaller numbers."""
     columns = [dag_version.c[name] for name in VersionRow.__dataclass_fields__]
     query = select(*columns).where(dag_version.c.dag_id == dag_id).order_by(dag_version.c.number.desc()).limit(limit)
+    query = query if before is None else query.where(dag_version.c.number < before)
     rows = database.query(lambda connection: connection.execute(query).all())
     return [VersionRow(**row._mapping) for row in rows]
+
+
+def number_of_version(database: Database, dag_id: str, digest: str) -> int | None:
+    """Return the number of the version with a structure, or None."""
+    query = select(dag_version.c.number).where(dag_version.c.dag_id == dag_id, dag_version.c.structure_digest == digest)
+    return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
 
 
 def _cells(connection: Connection, dag_id: str, run_ids: Sequence[str], task_ids: Sequence[str] | None) -> RunCells:

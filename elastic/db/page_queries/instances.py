@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, or_, select
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db.database import Database
-from elastic.db.matching import below, beyond, key_bind, key_match, same
+from elastic.db.matching import below, beyond, is_key_text, key_bind, key_match, same
 from elastic.db.records import DagRun, LogLine, TaskInstanceRow, instance_of, line_of, run_of
 from elastic.db.schema import dag, dag_run, log_line, task_attempt, task_instance, xcom
 
@@ -33,6 +33,9 @@ _RANKS: Mapping[str, int] = {
     str(TaskState.REMOVED): _NO_STATE + 3,
 }
 _RANK: ColumnElement[int] = case(_RANKS, value=_ti.state, else_=_NO_STATE)
+
+#: Maximum number of ids, and of ids of tasks, that a search for similar ones reads in each direction.
+_MAX_NEAR, _MAX_NEAR_TASKS = 200, 20
 
 #: Position in the list of instances of a run: rank of the state, task and map index.
 Position = tuple[int, str, int]
@@ -216,11 +219,12 @@ def copies_page(
     return [instance_of(row) for row in rows[:limit]], len(rows) > limit
 
 
-def keys_of_copies(database: Database, key: TaskKey) -> list[TaskKey]:
-    """Return the keys of all copies of a mapped task."""
+def keys_of_copies(database: Database, key: TaskKey, *, limit: int | None = None) -> list[TaskKey]:
+    """Return the keys of the copies of a mapped task."""
     query = select(_ti.map_index).where(
         _ti.dag_id == key.dag_id, _ti.run_id == key.run_id, _ti.task_id == key.task_id, _ti.map_index >= 0
     )
+    query = query.limit(limit)
     found = database.query(lambda connection: connection.execute(query).scalars().all())
     return [TaskKey(key.dag_id, key.run_id, key.task_id, index) for index in found]
 
@@ -301,20 +305,62 @@ def counts_of_runs(database: Database, dag_id: str, run_ids: Sequence[str]) -> d
     return found
 
 
-def dag_ids(database: Database, limit: int = 2000) -> list[str]:
-    """Return the ids of the stored DAGs, for suggestions."""
-    query = select(dag.c.dag_id).order_by(dag.c.dag_id).limit(limit)
-    return list(database.query(lambda connection: connection.execute(query).scalars().all()))
+def near_dag_ids(database: Database, name: str) -> list[str]:
+    """Return ids of stored DAGs that may be similar to an unknown one: its neighbours in the order, and the first ones.
+
+    The database reads some hundreds of ids, however many there are.
+    """
+    return _near(database, select(dag.c.dag_id), dag.c.dag_id, name)
 
 
-def run_ids(database: Database, dag_id: str, limit: int = 500) -> list[str]:
-    """Return the ids of the latest runs of a DAG, for suggestions."""
-    query = select(_run.run_id).where(_run.dag_id == dag_id).order_by(_run.logical_date.desc()).limit(limit)
-    return list(database.query(lambda connection: connection.execute(query).scalars().all()))
+def near_run_ids(database: Database, dag_id: str, name: str) -> list[str]:
+    """Return ids of runs of a DAG that may be similar to an unknown one: its neighbours, and the latest ones."""
+    query = select(_run.run_id).where(_run.dag_id == dag_id)
+    latest = query.order_by(_run.logical_date.desc()).limit(_MAX_NEAR)
+    found = database.query(lambda connection: connection.execute(latest).scalars().all())
+    return list(dict.fromkeys([*found, *_near(database, query, _run.run_id, name)]))
 
 
-def task_ids(database: Database, dag_id: str, run_id: str, limit: int = 2000) -> list[str]:
-    """Return the ids of the tasks of a run."""
-    query = select(_ti.task_id).distinct().where(_ti.dag_id == dag_id, _ti.run_id == run_id)
-    query = query.order_by(_ti.task_id).limit(limit)
-    return list(database.query(lambda connection: connection.execute(query).scalars().all()))
+def near_task_ids(database: Database, dag_id: str, run_id: str, name: str) -> list[str]:
+    """Return ids of tasks of a run that may be similar to an unknown one: its neighbours, and the first ones."""
+    of_run = select(_ti.task_id).where(_ti.dag_id == dag_id, _ti.run_id == run_id).limit(1)
+
+    def work(connection: Connection) -> list[str]:
+        # One search in the index for each task: a mapped task may have a million copies.
+        found: list[str] = []
+        for start, is_up in ((name, True), (name, False), ("", True)):
+            at: str | None = start
+            for _ in range(_MAX_NEAR_TASKS):
+                there = beyond(_ti.task_id, at or "") if is_up else _before(_ti.task_id, at or "")
+                order = _ti.task_id if is_up else _ti.task_id.desc()
+                at = connection.execute(of_run.where(there).order_by(order)).scalar_one_or_none()
+                if at is None:
+                    break
+                found.append(at)
+        return list(dict.fromkeys(found))
+
+    return database.query(work)
+
+
+def has_task(database: Database, key: TaskKey) -> bool:
+    """Return whether a run has a task, mapped or not; the map index of the key is ignored."""
+    query = select(_ti.task_id).where(same(_ti.dag_id, key.dag_id), same(_ti.run_id, key.run_id))
+    query = query.where(same(_ti.task_id, key.task_id)).limit(1)
+    return database.query(lambda connection: connection.execute(query).first() is not None)
+
+
+def _near(database: Database, query: Select[Any], column: ColumnElement[str], name: str) -> list[str]:
+    parts = (
+        query.where(beyond(column, name)).order_by(column).limit(_MAX_NEAR),
+        query.where(_before(column, name)).order_by(column.desc()).limit(_MAX_NEAR),
+        query.order_by(column).limit(_MAX_NEAR),
+    )
+
+    def work(connection: Connection) -> list[str]:
+        return [one for part in parts for one in connection.execute(part).scalars()]
+
+    return list(dict.fromkeys(database.query(work)))
+
+
+def _before(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    return column < text if is_key_text(text) else false()

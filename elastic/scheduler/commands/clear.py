@@ -4,8 +4,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from elastic.core.errors import UsageError
-from elastic.db import queries, transitions
+from elastic.db import transitions
 from elastic.db.database import Database
+from elastic.db.page_queries.selection import InstanceSelection, selected_instances
 from elastic.db.records import TaskInstanceRow
 from elastic.scheduler.decisions.dag_spec import DagSpec
 
@@ -30,8 +31,8 @@ class ClearOptions:
     only_failed: bool = False
 
 
-def to_clear(database: Database, dag: DagSpec, options: ClearOptions) -> list[TaskInstanceRow]:
-    """Return the instances that `clear` would reset: the selected ones with a state.
+def selection_of(dag: DagSpec, options: ClearOptions) -> InstanceSelection:
+    """Return the selection of the instances that `clear` would reset: those with a state.
 
     Raises:
         UsageError: The range is invalid, or the DAG has no such task.
@@ -41,17 +42,25 @@ def to_clear(database: Database, dag: DagSpec, options: ClearOptions) -> list[Ta
         raise UsageError(
             f"the range ends ({options.end:%Y-%m-%d %H:%M}) before it starts ({options.start:%Y-%m-%d %H:%M})."
         )
-    wanted = _wanted(dag, options)
-    ids = [run.run_id for run in queries.runs(database, dag.dag_id, start=options.start, end=options.end)]
-    found = queries.instances(database, dag.dag_id, ids)
-    return [
-        one
-        for one in found
-        if one.state is not None
-        and (wanted is None or one.task_id in wanted)
-        and (options.map_index is None or one.task_id != options.task_id or one.map_index == options.map_index)
-        and (not options.only_failed or one.state.is_failure)
-    ]
+    return InstanceSelection(
+        dag_id=dag.dag_id,
+        start=options.start,
+        end=options.end,
+        task_ids=_wanted(dag, options),
+        task_id=options.task_id,
+        map_index=options.map_index,
+        only_failed=options.only_failed,
+    )
+
+
+def to_clear(database: Database, dag: DagSpec, options: ClearOptions) -> list[TaskInstanceRow]:
+    """Return the instances that `clear` would reset.
+
+    Raises:
+        UsageError: As in `selection_of`.
+        DefinitionError: As in `selection_of`.
+    """
+    return selected_instances(database, selection_of(dag, options))
 
 
 def clear(database: Database, dag: DagSpec, options: ClearOptions) -> int:

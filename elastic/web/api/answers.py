@@ -4,9 +4,10 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Path, Query
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,12 +17,44 @@ from elastic.web.rendering import url_of
 
 T = TypeVar("T")
 
+
+class Page(BaseModel, Generic[T]):
+    """Page of a list."""
+
+    items: list[T]
+    #: URL of the next page; null on the last one
+    next: str | None = None
+
+
+class Problem(BaseModel):
+    """Error of a request (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    #: what happened, and to which object
+    detail: str
+    #: what to do; may be empty
+    hint: str
+    #: names of similar objects
+    near: list[str]
+    #: id of the request in the log of the web server
+    request_id: str
+
+
 PREFIX = "/api/v1"
 
 #: Names in addresses: letters, digits, `_`, `-`, `.`.
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.\-]{1,250}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 After = Annotated[str, Query(max_length=800)]
+State = Annotated[str, Query(max_length=40)]
+
+#: Descriptions of responses that are no JSON.
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+}
 
 
 def answer(request: Request, value: Any, status: int = 200, **headers: str) -> Response:
@@ -47,6 +80,12 @@ def page(request: Request, found: Sequence[T], limit: int, key: Callable[[T], Se
         query = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         following = url_of(str(request.scope["path"]), **dict(query), after=after)
     return answer(request, {"items": found[:limit], "next": following})
+
+
+def text(request: Request, content: str, **headers: str) -> Response:
+    """Return a string as plain text, or 304 if the client already has it."""
+    body = content.encode("utf-8", "backslashreplace")
+    return conditional(request, body, "text/plain; charset=utf-8", headers)
 
 
 def plain(value: Any) -> Any:

@@ -1,5 +1,7 @@
-"""DAGs and their runs: list, trigger, pause, clear."""
+"""DAGs: list, pause, structure, versions, source and grid."""
 
+import json
+from difflib import unified_diff
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -7,23 +9,28 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elastic.db import queries, transitions
-from elastic.db.page_queries.browse import RowFilter, instances_page, runs_page
+from elastic.core.text import lines as visible
+from elastic.db.page_queries import grid
 from elastic.db.page_queries.dag_list import DagFilter, DagList, ListedDag, dag_list
-from elastic.db.records import DagRun
-from elastic.db.stores.dags import dag_named, dags, set_paused
-from elastic.scheduler.commands.clear import ClearOptions, to_clear
-from elastic.web.api.answers import PREFIX, After, Limit, Name, answer, page, plain
+from elastic.db.page_queries.grid import VersionRow
+from elastic.db.stores.dags import set_paused, source_of, structure_of
+from elastic.web.api.answers import BYTES, PREFIX, TEXT, After, Limit, Name, Page, answer, page, plain, text
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, Conflict, NotFound
-from elastic.web.page_keys import instant, instant_in, key_of, number_in
+from elastic.web.page_keys import key_of, number_in
+from elastic.web.pages.grid import MAX_RUNS, states
+from elastic.web.pages.lookups import dag_of
+from elastic.web.query_values import QueryValues
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
-from elastic.web.structures import structure
-from elastic.web.trigger_dag import trigger_dag
-from elastic.web.views.dag_rows import run_url
+from elastic.web.views.code import MAX_COMPARED
 
 router = Router(prefix=PREFIX, tags=["DAGs"])
+
+#: Number of a version of a DAG.
+Version = Annotated[int | None, Query(ge=1, lt=2**31, description="by default the current version")]
+_OldVersion = Annotated[int, Query(alias="from", ge=1, lt=2**31, description="earlier version")]
+_NewVersion = Annotated[int, Query(alias="to", ge=1, lt=2**31, description="later version")]
 
 
 class DagQuery(BaseModel):
@@ -44,134 +51,137 @@ class DagChange(BaseModel, extra="forbid"):
     is_paused: bool
 
 
-class NewRun(BaseModel, extra="forbid"):
-    """Run to queue."""
+class LastRun(BaseModel):
+    """One of the last runs of a DAG."""
 
-    logical_date: str | None = Field(default=None, max_length=60, description="ISO 8601 with zone; by default now")
-    run_id: str | None = Field(default=None, max_length=250, description="by default derived from the date")
-    conf: dict[str, Any] = Field(default_factory=dict, description="parameters for the tasks")
-
-
-class Clearing(BaseModel, extra="forbid"):
-    """Selection of task instances of a run."""
-
-    task_id: str | None = Field(default=None, max_length=250, description="by default all tasks")
-    map_index: int | None = Field(default=None, ge=0, description="one copy of a mapped task")
-    upstream: bool = False
-    downstream: bool = False
-    only_failed: bool = False
-    dry_run: bool = Field(default=True, description="only return the task instances that would be cleared")
+    run_id: str
+    state: str
 
 
-@router.get("/dags", requires=Right.READ)
-def list_dags(
-    request: Request,
-    wanted: Annotated[DagQuery, Query()],
-) -> Response:
+class DagView(BaseModel):
+    """DAG with its last 14 runs, oldest first."""
+
+    dag_id: str
+    fileloc: str | None
+    owner: str | None
+    description: str | None
+    schedule: str | None
+    tags: list[str]
+    task_count: int
+    #: number of the version; null if it has no number
+    version: int | None
+    is_paused: bool
+    next_run_at: str | None
+    #: reason why it has no dates; null if it has dates
+    blocked_reason: str | None
+    last_runs: list[LastRun]
+    #: whether no DAG file defines it any longer
+    is_gone: bool
+
+
+class StructureView(BaseModel):
+    """Structure of a version of a DAG."""
+
+    dag_id: str
+    version: int | None
+    digest: str
+    structure: dict[str, Any]
+
+
+@router.get("/dags", requires=Right.READ, response_model=Page[DagView])
+def list_dags(request: Request, wanted: Annotated[DagQuery, Query()]) -> Response:
     """List the DAGs by id, with their last 14 runs."""
     chosen = DagFilter(text=wanted.q, tag=wanted.tag, owner=wanted.owner, state=wanted.state, paused=wanted.paused)
     found = dag_list(context_of(request).database, chosen, after=wanted.after, limit=wanted.limit + 1)
-    items = [_dag(one, found) for one in found.dags]
+    items = [_view(one, found, is_gone=False) for one in found.dags]
     return page(request, items, wanted.limit, lambda one: [one["dag_id"]])
 
 
-@router.get("/dags/{dag_id}", requires=Right.READ)
+@router.get("/dags/{dag_id}", requires=Right.READ, response_model=DagView)
 def get_dag(request: Request, dag_id: Name) -> Response:
-    """Return a DAG."""
+    """Return a DAG, including one that no file defines any longer."""
     return answer(request, _stored(request, dag_id))
 
 
-@router.patch("/dags/{dag_id}", requires=Right.PAUSE)
+@router.patch("/dags/{dag_id}", requires=Right.PAUSE, response_model=DagView)
 def change_dag(request: Request, dag_id: Name, change: DagChange) -> Response:
     """Pause or resume the schedule of a DAG."""
+    dag_of(request, dag_id)
     set_paused(context_of(request).database, dag_id, paused=change.is_paused)
     return answer(request, _stored(request, dag_id))
 
 
-@router.get("/dags/{dag_id}/runs", requires=Right.READ)
-def list_runs(
-    request: Request,
-    dag_id: Name,
-    state: Annotated[str, Query(max_length=40)] = "",
-    after: After = "",
-    limit: Limit = 50,
-) -> Response:
-    """List the runs of a DAG, the latest logical date first."""
-    _stored(request, dag_id)
-    key = key_of(after, 2)
-    start = (instant_in(key[0]), key[1]) if key else None
-    wanted = RowFilter(dag_id=dag_id, state=state)
-    found = runs_page(context_of(request).database, wanted, after=start, limit=limit + 1)
-    return page(request, found, limit, lambda run: [run.logical_date, run.dag_id])
+@router.get("/dags/{dag_id}/versions", requires=Right.READ, response_model=Page[VersionRow])
+def list_versions(request: Request, dag_id: Name, after: After = "", limit: Limit = 50) -> Response:
+    """List the versions of a DAG, newest first."""
+    dag_of(request, dag_id)
+    key = key_of(after, 1)
+    before = number_in(key[0]) if key else None
+    found = grid.versions(context_of(request).database, dag_id, limit + 1, before=before)
+    return page(request, found, limit, lambda one: [one.number])
 
 
-@router.post("/dags/{dag_id}/runs", requires=Right.TRIGGER, status_code=201)
-def trigger(request: Request, dag_id: Name, new: NewRun) -> Response:
-    """Queue a run of a DAG, which a master starts."""
-    database = context_of(request).database
-    _stored(request, dag_id)
-    dag = dag_named(database, dag_id)
-    found = structure(database, dag.structure_digest) if dag else None
-    date = instant(new.logical_date) if new.logical_date else None
-    if new.logical_date and date is None:
-        raise BadRequest(f"{new.logical_date!r} is no time with a zone.", "Give one such as 2026-11-29T02:00:00Z.")
-    run = trigger_dag(request, dag_id, found, date=date, run_id=new.run_id, conf=new.conf)
-    return answer(request, run, 201, Location=f"{PREFIX}{run_url(run.dag_id, run.run_id)}")
+@router.get("/dags/{dag_id}/structure", requires=Right.READ, response_model=StructureView)
+def get_structure(request: Request, dag_id: Name, version: Version = None) -> Response:
+    """Return the structure of a DAG: its schedule, and its tasks with their settings."""
+    dag, database = dag_of(request, dag_id), context_of(request).database
+    found = _version(request, dag_id, version) if version else None
+    digest = found.structure_digest if found else dag.structure_digest
+    stored = structure_of(database, digest) if digest else None
+    if digest is None or stored is None:
+        raise Conflict(f"The structure of DAG {dag_id!r} is not stored.", "A master stores it at its next scan.")
+    number = found.number if found else grid.number_of_version(database, dag_id, digest)
+    try:
+        values = json.loads(stored)
+    except (ValueError, RecursionError) as error:
+        raise Conflict(f"The stored structure {digest[:12]} of DAG {dag_id!r} is not valid.") from error
+    return answer(request, {"dag_id": dag_id, "version": number, "digest": digest, "structure": values})
 
 
-@router.get("/dags/{dag_id}/runs/{run_id}", requires=Right.READ)
-def get_run(request: Request, dag_id: Name, run_id: Name) -> Response:
-    """Return a run."""
-    return answer(request, _run(request, dag_id, run_id))
+@router.get("/dags/{dag_id}/source", requires=Right.READ, response_class=Response, responses=TEXT)
+def get_source(request: Request, dag_id: Name, version: Version = None) -> Response:
+    """Return the source of the file of a DAG as text."""
+    dag = dag_of(request, dag_id)
+    digest = _version(request, dag_id, version).source_digest if version else dag.source_digest
+    return text(request, _source(request, dag_id, version, digest))
 
 
-@router.post("/dags/{dag_id}/runs/{run_id}/clear", requires=Right.CLEAR)
-def clear(request: Request, dag_id: Name, run_id: Name, wanted: Clearing) -> Response:
-    """Clear task instances of a run, so that they run again; by default only list them."""
-    database, run = context_of(request).database, _run(request, dag_id, run_id)
-    dag = dag_named(database, dag_id)
-    found = structure(database, dag.structure_digest if dag else run.structure_digest)
-    if found is None:
-        raise Conflict(
-            f"The structure of DAG {dag_id!r} is not stored.", "A master stores the structure when it loads the file."
-        )
-    options = ClearOptions(
-        start=run.logical_date,
-        end=run.logical_date,
-        task_id=wanted.task_id,
-        map_index=wanted.map_index,
-        upstream=wanted.upstream,
-        downstream=wanted.downstream,
-        only_failed=wanted.only_failed,
+@router.get("/dags/{dag_id}/diff", requires=Right.READ, response_class=Response, responses=TEXT)
+def get_diff(request: Request, dag_id: Name, first: _OldVersion, second: _NewVersion) -> Response:
+    """Return the difference of the sources of two versions as a unified diff; of long files, of the beginning."""
+    dag_of(request, dag_id)
+    old, new = (
+        visible(_source(request, dag_id, number, _version(request, dag_id, number).source_digest)).split("\n")
+        for number in (first, second)
     )
-    chosen = to_clear(database, found.stored.spec, options)
-    if not wanted.dry_run:
-        transitions.clear(database, [one.key for one in chosen])
-    items = [{"task_id": one.task_id, "map_index": one.map_index, "state": one.state} for one in chosen]
-    return answer(request, {"dry_run": wanted.dry_run, "count": len(items), "items": items[:1000]})
+    names = (f"{dag_id} v{first}", f"{dag_id} v{second}")
+    lines = unified_diff(old[:MAX_COMPARED], new[:MAX_COMPARED], *names, lineterm="")
+    return text(request, "".join(f"{line}\n" for line in lines))
 
 
-@router.get("/dags/{dag_id}/runs/{run_id}/instances", requires=Right.READ)
-def list_instances(
+@router.get("/dags/{dag_id}/grid", requires=Right.READ, response_class=Response, responses=BYTES)
+def get_grid(
     request: Request,
     dag_id: Name,
-    run_id: Name,
-    state: Annotated[str, Query(max_length=40)] = "",
-    after: After = "",
-    limit: Limit = 50,
+    before: Annotated[str, Query(max_length=60, description="last date, as ISO 8601")] = "",
+    runs: Annotated[int | None, Query(ge=1, le=MAX_RUNS)] = None,
+    root: Annotated[str, Query(max_length=250, description="only the tasks around a task or in a group")] = "",
 ) -> Response:
-    """List the task instances of a run by task and copy."""
-    _run(request, dag_id, run_id)
-    key = key_of(after, 2)
-    start = (dag_id, run_id, key[0], number_in(key[1])) if key else None
-    wanted = RowFilter(dag_id=dag_id, run_id=run_id, state=state)
-    found = instances_page(context_of(request).database, wanted, after=start, limit=limit + 1)
-    return page(request, found, limit, lambda one: [one.task_id, one.map_index])
+    """Return the states of tasks in the latest runs.
+
+    The body is the length of a JSON head (4 bytes, little endian), the head, and one byte for each task and run, task
+    by task. The head lists the runs; the structure lists the tasks.
+    """
+    query = QueryValues(request)
+    query.date("before", is_end=True)
+    if query.notices:
+        raise BadRequest(f"{before!r} is no date.", "Give one such as 2026-11-29.")
+    return states(request, dag_id)
 
 
-def _dag(one: ListedDag, found: DagList) -> dict[str, Any]:
+def _view(one: ListedDag, found: DagList, *, is_gone: bool) -> dict[str, Any]:
     runs = [{"run_id": run.run_id, "state": run.state} for run in found.runs.get(one.dag_id, ())]
-    return {**plain(one), "last_runs": runs}
+    return {**plain(one), "last_runs": runs, "is_gone": is_gone}
 
 
 def _stored(request: Request, dag_id: str) -> dict[str, Any]:
@@ -180,18 +190,32 @@ def _stored(request: Request, dag_id: str) -> dict[str, Any]:
     Raises:
         NotFound: The DAG is not stored.
     """
+    dag_of(request, dag_id)
     database = context_of(request).database
     for gone in (False, True):
         found = dag_list(database, DagFilter(gone=gone, dag_id=dag_id), limit=1)
         if found.dags:
-            return {**_dag(found.dags[0], found), "is_gone": gone}
-    raise NotFound("DAG", dag_id, [one.dag_id for one in dags(database)])
+            return _view(found.dags[0], found, is_gone=gone)
+    raise NotFound("DAG", dag_id)
 
 
-def _run(request: Request, dag_id: str, run_id: str) -> DagRun:
-    database = context_of(request).database
-    run = queries.run_of_id(database, dag_id, run_id)
-    if run is None:
-        near = runs_page(database, RowFilter(dag_id=dag_id))
-        raise NotFound("run", run_id, [one.run_id for one in near], of=f"DAG {dag_id!r}")
-    return run
+def _version(request: Request, dag_id: str, number: int) -> VersionRow:
+    """Return a version of a DAG.
+
+    Raises:
+        NotFound: There is none with this number.
+    """
+    found = grid.versions(context_of(request).database, dag_id, 1, before=number + 1)
+    if not found or found[0].number != number:
+        raise NotFound(
+            "version", str(number), of=f"DAG {dag_id!r}", hint=f"{PREFIX}/dags/{dag_id}/versions lists them."
+        )
+    return found[0]
+
+
+def _source(request: Request, dag_id: str, number: int | None, digest: str | None) -> str:
+    found = source_of(context_of(request).database, digest) if digest else None
+    if found is None:
+        of = f"version {number} of DAG {dag_id!r}" if number else f"DAG {dag_id!r}"
+        raise NotFound("source", (digest or "")[:12], of=of[:1].upper() + of[1:])
+    return found

@@ -6,12 +6,17 @@ from fastapi import Form
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elastic.core.errors import ElasticError
-from elastic.db import transitions
+from elastic.core.errors import UsageError
 from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.db.stores.dags import DagRow
-from elastic.scheduler.commands.clear import ClearOptions, to_clear
-from elastic.web.context import context_of
+from elastic.web.clear_instances import (
+    REFUSAL_HINT,
+    Clearing,
+    clear_instances,
+    clearing_of,
+    first_instances,
+    options_of,
+)
 from elastic.web.errors import BadRequest, Conflict, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.pages.lookups import dag_of, dag_url, instance_url, run_of, run_url, structure_of_dag
@@ -46,8 +51,7 @@ def clear_form(request: Request, dag_id: str) -> Response:
     if "asked" not in request.query_params and task:
         ticked.add("downstream")
     index = query.whole("map", -1, 0, 2**31 - 1)
-    options = _options(run, task, index, ticked)
-    found = _found(request, dag, options)
+    found = _clearing(request, dag, run, (task, index), ticked)
     return render(
         request,
         "clear.html",
@@ -58,10 +62,12 @@ def clear_form(request: Request, dag_id: str) -> Response:
         name=f"{task}[{index}]" if index >= 0 else task,
         boxes=[(name, text, name in ticked) for name, text, of_task in BOXES if task or not of_task],
         ticked=sorted(ticked),
-        listed=[_row(one) for one in found[:_MAX_LISTED]],
-        count=len(found),
-        run_count=len({one.run_id for one in found}),
-        active=sum(one.state is not None and one.state.is_active for one in found),
+        listed=[_row(one) for one in first_instances(request, found, _MAX_LISTED)],
+        count=found.counts.instances,
+        run_count=found.counts.runs,
+        active=found.counts.active,
+        refusal=found.refusal,
+        refusal_hint=REFUSAL_HINT,
         query=query,
         address=f"{dag_url(dag_id)}/clear",
         dag_address=dag_url(dag_id),
@@ -86,8 +92,7 @@ def clear(
         raise BadRequest("The map index is not valid.", "Go back and load the page again.")
     index = int(map_index) if map_index else -1
     ticked = {name for name, _, _ in BOXES if name in (tick or ())}
-    found = _found(request, dag, _options(found_run, task, index, ticked))
-    cleared = transitions.clear(context_of(request).database, [one.key for one in found])
+    cleared = clear_instances(request, _clearing(request, dag, found_run, (task, index), ticked))
     count = f"{len(cleared):,} task instance{' was' if len(cleared) == 1 else 's were'}"
     then = "They run again as soon as possible."
     if not found_run.is_served:
@@ -96,25 +101,14 @@ def clear(
     return redirect(request, _back(found_run, task, index), f"{count} cleared. {then}")
 
 
-def _options(run: DagRun, task: str, index: int, ticked: set[str]) -> ClearOptions:
-    return ClearOptions(
-        start=None if "past" in ticked else run.logical_date,
-        end=None if "future" in ticked else run.logical_date,
-        task_id=task or None,
-        map_index=index if index >= 0 else None,
-        upstream="upstream" in ticked,
-        downstream="downstream" in ticked,
-        only_failed="only_failed" in ticked,
-    )
-
-
-def _found(request: Request, dag: DagRow, options: ClearOptions) -> list[TaskInstanceRow]:
-    found = structure_of_dag(request, dag)
-    if found is None:
-        raise Conflict(f"The structure of DAG {dag.dag_id!r} is not stored.", "A master stores it at its next scan.")
+def _clearing(request: Request, dag: DagRow, run: DagRun, place: tuple[str, int], ticked: set[str]) -> Clearing:
+    """Return the selection for a task and a map index (-1 for all copies) with the ticked boxes."""
+    task, index = place
+    boxes = {name: name in ticked for name, _, _ in BOXES}
+    options = options_of(run, task_id=task or None, map_index=index if index >= 0 else None, **boxes)
     try:
-        return to_clear(context_of(request).database, found.stored.spec, options)
-    except ElasticError as error:
+        return clearing_of(request, dag.dag_id, structure_of_dag(request, dag), options)
+    except UsageError as error:
         raise Conflict(sentence_of(error)) from error
 
 

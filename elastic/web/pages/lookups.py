@@ -42,7 +42,7 @@ def dag_of(request: Request, dag_id: str) -> DagRow:
     database = context_of(request).database
     found = dag_named(database, dag_id) if dag_id.isascii() else None
     if found is None:
-        raise NotFound("DAG", dag_id, [(one, dag_url(one)) for one in instances.dag_ids(database)])
+        raise NotFound("DAG", dag_id, [(one, dag_url(one)) for one in instances.near_dag_ids(database, dag_id)])
     return found
 
 
@@ -56,7 +56,7 @@ def run_of(request: Request, dag_id: str, run_id: str) -> DagRun:
     database = context_of(request).database
     found = queries.run_of_id(database, dag.dag_id, run_id) if run_id.isascii() else None
     if found is None:
-        near = [(one, run_url(dag_id, one)) for one in instances.run_ids(database, dag_id)]
+        near = [(one, run_url(dag_id, one)) for one in instances.near_run_ids(database, dag_id, run_id)]
         raise NotFound("run", run_id, near, of=f"DAG {dag_id!r}")
     return found
 
@@ -73,8 +73,8 @@ def instance_of(request: Request, key: TaskKey) -> tuple[DagRun, TaskInstanceRow
     found = queries.instance(database, key) if is_valid else None
     if found is not None:
         return run, found
-    known = instances.task_ids(database, run.dag_id, run.run_id)
-    if key.task_id not in known:
+    if not instances.has_task(database, key):
+        known = instances.near_task_ids(database, run.dag_id, run.run_id, key.task_id)
         near = [(one, instance_url(TaskKey(key.dag_id, key.run_id, one))) for one in known]
         raise NotFound("task", key.task_id, near, of=f"Run {run.run_id!r}")
     if key.map_index >= 0:

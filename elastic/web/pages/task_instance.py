@@ -11,13 +11,14 @@ from elastic.core.errors import ElasticError
 from elastic.core.text import lines as visible
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.db import queries, transitions
+from elastic.db import queries
 from elastic.db.page_queries import instances
 from elastic.db.records import Attempt, DagRun, TaskInstanceRow
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.log_file import LogFile, MissingLogError, open_log
+from elastic.web.mark_instances import MARKS, mark_instances
 from elastic.web.pages.flow_requests import runs_of
 from elastic.web.pages.grid import numbers_of
 from elastic.web.pages.log import log_path_of
@@ -42,7 +43,6 @@ _MAX_LINES = 1000
 _MAX_OFFSET = 2**53
 
 _FAILED = (TaskState.FAILED, TaskState.UP_FOR_RETRY)
-_MARKED = {"success": TaskState.SUCCESS, "failed": TaskState.FAILED}
 
 
 @router.get(_TASK, requires=Right.READ)
@@ -231,19 +231,11 @@ def _opening(log: LogFile, row: TaskInstanceRow, asked: int) -> tuple[int, int]:
 
 def _mark(request: Request, key: TaskKey, wanted: str) -> Response:
     _, row = instance_of(request, key)
-    state = _MARKED.get(wanted)
+    state = MARKS.get(wanted)
     if state is None:
         raise BadRequest("The form does not name a valid state.", "Go back and load the page again.")
-    database = context_of(request).database
-    keys = [key] if row is not None else instances.keys_of_copies(database, key)
-    identity = identity_of(request)
-    by = f"set to {state} by {identity.username if identity else 'a user'}"
-    if state is TaskState.SUCCESS:
-        changed = transitions.mark_success(database, keys)
-    else:
-        expected = [None, *(one for one in TaskState if one not in (TaskState.FAILED, TaskState.REMOVED))]
-        changed = transitions.set_states(database, keys, state, expected=expected, note=by)
-    return redirect(request, instance_url(key), _marked_sentence(key, state, len(keys), len(changed)))
+    done = mark_instances(request, key, state, is_whole=row is None)
+    return redirect(request, instance_url(key), _marked_sentence(key, state, done.named, done.changed))
 
 
 def _marked_sentence(key: TaskKey, state: TaskState, count: int, changed: int) -> str:

@@ -9,7 +9,7 @@ _MAX_HIGHLIGHTED = 400_000
 #: Maximum number of lines on a page.
 _MAX_LINES = 20_000
 #: Maximum number of compared lines: the time may grow with the square.
-_MAX_COMPARED = 5_000
+MAX_COMPARED = 5_000
 
 #: Part of a line: CSS class, which may be empty, and text.
 Piece = tuple[str, str]
@@ -50,7 +50,7 @@ def diff_lines(old: str, new: str, *, context: int = 4) -> list[tuple[str, str]]
     """
     found: list[tuple[str, str]] = []
     kinds = {"+": "add", "-": "del", "@": "gap"}
-    before, after = visible(old).split("\n")[:_MAX_COMPARED], visible(new).split("\n")[:_MAX_COMPARED]
+    before, after = visible(old).split("\n")[:MAX_COMPARED], visible(new).split("\n")[:MAX_COMPARED]
     for at, line in enumerate(unified_diff(before, after, lineterm="", n=context)):
         # Skip the first two lines, which name the files.
         if at >= 2:

@@ -1,0 +1,174 @@
+"""Runs of DAGs: list, trigger, mark, clear."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.dag.states.state import RunState, TaskState
+from elastic.db import transitions
+from elastic.db.page_queries import instances
+from elastic.db.page_queries.browse import RowFilter, instances_page, runs_page
+from elastic.db.queries import run_attempts
+from elastic.db.records import DagRun, RunAttempt, TaskInstanceRow
+from elastic.web.api.answers import PREFIX, After, Limit, Name, Page, State, answer, page
+from elastic.web.clear_instances import clear_instances, clearing_of, first_instances, options_of
+from elastic.web.context import context_of
+from elastic.web.errors import BadRequest, Conflict
+from elastic.web.page_keys import instant, instant_in, key_of, number_in
+from elastic.web.pages.lookups import dag_of, run_of, run_url, structure_of_dag
+from elastic.web.routes import Router
+from elastic.web.security.rights import Right
+from elastic.web.trigger_dag import trigger_dag
+
+router = Router(prefix=PREFIX, tags=["runs"])
+
+_RUN = "/dags/{dag_id}/runs/{run_id}"
+#: Maximum number of instances in the response to a clear.
+_MAX_LISTED = 1000
+
+
+class NewRun(BaseModel, extra="forbid"):
+    """Run to queue."""
+
+    logical_date: str | None = Field(default=None, max_length=60, description="ISO 8601 with zone; by default now")
+    run_id: str | None = Field(default=None, max_length=250, description="by default derived from the date")
+    conf: dict[str, Any] = Field(default_factory=dict, description="parameters for the tasks")
+
+
+class RunChange(BaseModel, extra="forbid"):
+    """Change of a run."""
+
+    state: Literal["success", "failed"]
+
+
+class ClearBody(BaseModel, extra="forbid"):
+    """Selection around a task instance."""
+
+    past: bool = Field(default=False, description="also in earlier runs")
+    future: bool = Field(default=False, description="also in later runs")
+    upstream: bool = False
+    downstream: bool = False
+    only_failed: bool = False
+    dry_run: bool = Field(default=True, description="only return the task instances that would be cleared")
+
+
+class ClearRunBody(ClearBody, extra="forbid"):
+    """Selection of task instances of a run."""
+
+    task_id: str | None = Field(default=None, max_length=250, description="by default all tasks")
+    map_index: int | None = Field(default=None, ge=0, lt=2**31, description="one copy of a mapped task")
+
+
+class ClearedInstance(BaseModel):
+    """Task instance with its state before it was cleared."""
+
+    run_id: str
+    task_id: str
+    map_index: int
+    state: TaskState | None
+
+
+class ClearResult(BaseModel):
+    """Result of a clear, or of a dry run."""
+
+    dry_run: bool
+    count: int
+    #: the first 1,000 instances
+    items: list[ClearedInstance]
+
+
+@router.get("/dags/{dag_id}/runs", requires=Right.READ, response_model=Page[DagRun])
+def list_runs(request: Request, dag_id: Name, state: State = "", after: After = "", limit: Limit = 50) -> Response:
+    """List the runs of a DAG, the latest logical date first."""
+    dag_of(request, dag_id)
+    key = key_of(after, 2)
+    start = (instant_in(key[0]), key[1]) if key else None
+    wanted = RowFilter(dag_id=dag_id, state=state)
+    found = runs_page(context_of(request).database, wanted, after=start, limit=limit + 1)
+    return page(request, found, limit, lambda run: [run.logical_date, run.dag_id])
+
+
+@router.post("/dags/{dag_id}/runs", requires=Right.TRIGGER, status_code=201, response_model=DagRun)
+def trigger(request: Request, dag_id: Name, new: NewRun) -> Response:
+    """Queue a run of a DAG, which a master starts."""
+    found = structure_of_dag(request, dag_of(request, dag_id))
+    date = instant(new.logical_date) if new.logical_date else None
+    if new.logical_date and date is None:
+        raise BadRequest(f"{new.logical_date!r} is no time with a zone.", "Give one such as 2026-11-29T02:00:00Z.")
+    run = trigger_dag(request, dag_id, found, date=date, run_id=new.run_id, conf=new.conf)
+    return answer(request, run, 201, Location=f"{PREFIX}{run_url(run.dag_id, run.run_id)}")
+
+
+@router.get(_RUN, requires=Right.READ, response_model=DagRun)
+def get_run(request: Request, dag_id: Name, run_id: Name) -> Response:
+    """Return a run."""
+    return answer(request, run_of(request, dag_id, run_id))
+
+
+@router.patch(_RUN, requires=Right.MARK, response_model=DagRun)
+def change_run(request: Request, dag_id: Name, run_id: Name, change: RunChange) -> Response:
+    """Mark a run as successful or failed. Its task instances keep their states; none may be queued or running."""
+    run, database = run_of(request, dag_id, run_id), context_of(request).database
+    active = sum(
+        count for state, count in instances.state_counts(database, dag_id, run_id).items() if state and state.is_active
+    )
+    if active:
+        raise Conflict(
+            f"Run {run_id!r} of DAG {dag_id!r} has {active:,} queued or running task instances.",
+            "Wait for their end, or mark them as failed first.",
+        )
+    transitions.set_run_state(database, run.dag_id, run.run_id, RunState(change.state))
+    return answer(request, run_of(request, dag_id, run_id))
+
+
+@router.get(_RUN + "/attempts", requires=Right.READ, response_model=Page[RunAttempt])
+def list_run_attempts(request: Request, dag_id: Name, run_id: Name) -> Response:
+    """List the executions of a run in their order."""
+    run_of(request, dag_id, run_id)
+    return answer(request, {"items": run_attempts(context_of(request).database, dag_id, run_id), "next": None})
+
+
+@router.post(_RUN + "/clear", requires=Right.CLEAR, response_model=ClearResult)
+def clear(request: Request, dag_id: Name, run_id: Name, wanted: ClearRunBody) -> Response:
+    """Clear task instances of a run, so that they run again; by default only list them."""
+    return cleared(request, run_of(request, dag_id, run_id), wanted, task_id=wanted.task_id, map_index=wanted.map_index)
+
+
+@router.get(_RUN + "/instances", requires=Right.READ, response_model=Page[TaskInstanceRow])
+def list_instances(  # noqa: PLR0913 - the query of the address
+    request: Request,
+    dag_id: Name,
+    run_id: Name,
+    task: Annotated[str, Query(max_length=250)] = "",
+    state: State = "",
+    after: After = "",
+    limit: Limit = 50,
+) -> Response:
+    """List the task instances of a run by task and copy."""
+    run_of(request, dag_id, run_id)
+    key = key_of(after, 2)
+    start = (dag_id, run_id, key[0], number_in(key[1])) if key else None
+    wanted = RowFilter(dag_id=dag_id, run_id=run_id, task_id=task, state=state)
+    found = instances_page(context_of(request).database, wanted, after=start, limit=limit + 1)
+    return page(request, found, limit, lambda one: [one.task_id, one.map_index])
+
+
+def cleared(
+    request: Request, run: DagRun, wanted: ClearBody, *, task_id: str | None, map_index: int | None
+) -> Response:
+    """Clear the selected task instances around a run, or list them, and return the result."""
+    found = structure_of_dag(request, dag_of(request, run.dag_id))
+    boxes = wanted.model_dump(include={"past", "future", "upstream", "downstream", "only_failed"})
+    options = options_of(run, task_id=task_id, map_index=map_index, **boxes)
+    chosen = clearing_of(request, run.dag_id, found, options)
+    if wanted.dry_run:
+        rows, count = first_instances(request, chosen, _MAX_LISTED), chosen.counts.instances
+    else:
+        rows = clear_instances(request, chosen)
+        count = len(rows)
+    names = ("run_id", "task_id", "map_index", "state")
+    items = [{name: getattr(one, name) for name in names} for one in rows[:_MAX_LISTED]]
+    return answer(request, {"dry_run": wanted.dry_run, "count": count, "items": items})

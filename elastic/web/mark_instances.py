@@ -1,0 +1,56 @@
+"""Mark of task instances as successful or failed by the page and by the API."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import transitions
+from elastic.db.page_queries import instances
+from elastic.web.clear_instances import MAX_CLEARED
+from elastic.web.context import context_of
+from elastic.web.errors import Conflict
+from elastic.web.rendering import identity_of
+
+#: States that a user can set, by name.
+MARKS = {"success": TaskState.SUCCESS, "failed": TaskState.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Result of a mark."""
+
+    state: TaskState
+    #: number of the instances that were named, and of the changed ones among them
+    named: int
+    changed: int
+
+
+def mark_instances(request: Request, key: TaskKey, state: TaskState, *, is_whole: bool) -> Marked:
+    """Set the state of a task instance, or of all copies of a mapped task.
+
+    Only failed marks end an active attempt; active instances are not marked as successful.
+
+    Args:
+        request: The request.
+        key: Key of the instance, or of the mapped task.
+        state: One of `MARKS`.
+        is_whole: Whether the key names a mapped task with all its copies.
+
+    Raises:
+        Conflict: The task has too many copies.
+    """
+    database = context_of(request).database
+    keys = instances.keys_of_copies(database, key, limit=MAX_CLEARED + 1) if is_whole else [key]
+    if len(keys) > MAX_CLEARED:
+        raise Conflict(
+            f"Task {key.task_id!r} has more than {MAX_CLEARED:,} copies, which is the maximum of one request.",
+            "Mark single copies.",
+        )
+    if state is TaskState.SUCCESS:
+        return Marked(state, len(keys), len(transitions.mark_success(database, keys)))
+    expected = [None, *(one for one in TaskState if one not in (TaskState.FAILED, TaskState.REMOVED))]
+    identity = identity_of(request)
+    by = f"set to {state} by {identity.username if identity else 'a user'}"
+    return Marked(state, len(keys), len(transitions.set_states(database, keys, state, expected=expected, note=by)))
