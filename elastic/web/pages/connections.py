@@ -165,7 +165,8 @@ def _given_of(one: ListedConnection) -> ConnectionForm:
         "login": one.login or "",
         "schema": one.schema or "",
     }
-    return ConnectionForm(**values)
+    # Not checked: commands may store longer values than the form accepts.
+    return ConnectionForm.model_construct(**values)
 
 
 def _form(given: ConnectionForm, *, is_new: bool, problem: str = "") -> FormView:

@@ -100,7 +100,7 @@ def create(request: Request, given: Given) -> Response:
 def edit(request: Request, name: str) -> Response:
     """Show the form of a pool."""
     pool = _found(request, name)
-    given = PoolForm(name=pool.pool, slots=str(pool.slots), description=pool.description or "")
+    given = PoolForm.model_construct(name=pool.pool, slots=str(pool.slots), description=pool.description or "")
     return show_form(request, _form(given, is_new=False))
 
 

@@ -78,7 +78,9 @@ def create(request: Request, given: Given) -> Response:
 @router.get(f"{_URL}/{{key}}", requires=Right.MANAGE_VARIABLES)
 def edit(request: Request, key: str) -> Response:
     """Show the form of a variable, without its value."""
-    return show_form(request, _form(VariableForm(key=key, description=_description(request, key)), is_new=False))
+    # Not checked: commands may store longer descriptions than the form accepts.
+    given = VariableForm.model_construct(key=key, description=_description(request, key))
+    return show_form(request, _form(given, is_new=False))
 
 
 @router.post(f"{_URL}/{{key}}", requires=Right.MANAGE_VARIABLES)
