@@ -9,7 +9,9 @@ from elastic.db.stores.sessions import SessionStore
 from elastic.version import __version__
 from elastic.web.api import administration, description
 from elastic.web.api import dags as api_dags
+from elastic.web.api import flows as api_flows
 from elastic.web.api import instances as api_instances
+from elastic.web.api import records as api_records
 from elastic.web.api import runs as api_runs
 from elastic.web.change_feed import ChangeFeed, ChangePoller
 from elastic.web.context import WebContext
@@ -89,6 +91,8 @@ API: tuple[APIRouter, ...] = (
     api_dags.router,
     api_runs.router,
     api_instances.router,
+    api_flows.router,
+    api_records.router,
     administration.router,
     description.router,
 )

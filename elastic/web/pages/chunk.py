@@ -37,10 +37,7 @@ def chunk_page(
 ) -> Response:
     """Show a chunk."""
     with step_of(request, run_id, step) as opened:
-        total = chunks_of(opened.record, opened.sign.view)
-        if chunk_id >= total:
-            raise _missing(opened, chunk_id, total)
-        view = chunk_view(opened.reader, opened.record, opened.sign.view, chunk_id)
+        view, total = chunk_of(opened, chunk_id)
         first = next((kept.letter for kept in view.letters if kept.letter is not None), None)
         return render(
             request,
@@ -63,6 +60,18 @@ def chunk_page(
             max_traceback=flow_labels.MAX_TRACEBACK,
             amounts=amounts,
         )
+
+
+def chunk_of(opened: OpenStep, chunk_id: int) -> tuple[ChunkView, int]:
+    """Return a chunk of a step, and the number of all its chunks.
+
+    Raises:
+        MissingError: There is no such chunk.
+    """
+    total = chunks_of(opened.record, opened.sign.view)
+    if chunk_id >= total:
+        raise _missing(opened, chunk_id, total)
+    return chunk_view(opened.reader, opened.record, opened.sign.view, chunk_id), total
 
 
 def _missing(opened: OpenStep, chunk_id: int, total: int) -> MissingError:

@@ -73,7 +73,7 @@ def letter_page(
 ) -> Response:
     """Show a dead letter: the entry as text or as bytes, the error and its traceback."""
     with step_of(request, run_id, step) as opened:
-        kept = _letter(opened, key)
+        kept = letter_of(opened, key)
         letter = kept.letter
         group = key_of(group_of(kept))
         following, _ = letters_in_group(opened.reader, step, group, after=_place(kept), limit=1)
@@ -106,7 +106,12 @@ def letter_page(
         )
 
 
-def _letter(opened: OpenStep, key: str) -> KeptLetter:
+def letter_of(opened: OpenStep, key: str) -> KeptLetter:
+    """Return the dead letter with a key.
+
+    Raises:
+        MissingError: There is none.
+    """
     place = flow_labels.letter_place(key)
     base = f"/flows/{opened.run_id}/{opened.number}"
     if place is not None:

@@ -5,17 +5,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elastic.core.errors import UsageError
 from elastic.core.text import one_line
-from elastic.db import audit
-from elastic.run_actions import ActionKind, ActionState, RunAction, actions_of, find, log_of, output_of, refusal, start
+from elastic.run_actions import ActionKind, ActionState, RunAction, actions_of, find, log_of, output_of
 from elastic.run_views.open_step import OpenStep
-from elastic.web.context import context_of
-from elastic.web.errors import Conflict, sentence_of
 from elastic.web.flash import redirect
-from elastic.web.pages.flow_requests import MissingError, home_of, step_of
+from elastic.web.flow_actions import start_action
+from elastic.web.pages.flow_requests import MissingError, step_of
 from elastic.web.pages.flow_step import StepNumber
-from elastic.web.rendering import identity_of, render
+from elastic.web.rendering import render
 from elastic.web.routes import Router
 from elastic.web.secrets import masked_text
 from elastic.web.security.rights import Right
@@ -39,7 +36,7 @@ def proof_page(request: Request, run_id: str, step: StepNumber) -> Response:
     """Show the result of the last verification."""
     with step_of(request, run_id, step) as opened:
         actions = actions_of(opened.home, run_id)
-        latest = next((one for one in actions if _has_verified(one)), None)
+        latest = next((one for one in actions if has_verified(one)), None)
         running = next((one for one in actions if one.state is ActionState.RUNNING), None)
         output = None if latest is None else output_of(opened.home, run_id, latest.action_id)
         return render(
@@ -52,7 +49,7 @@ def proof_page(request: Request, run_id: str, step: StepNumber) -> Response:
             sign=sign_of_step(opened.record.state),
             latest=latest,
             running=running,
-            proof=_proof(opened, output),
+            proof=proof_of(opened, output),
             is_unreadable=latest is not None and output is None,
             actions=actions,
             sign_of_action=sign_of_action,
@@ -65,13 +62,7 @@ def proof_page(request: Request, run_id: str, step: StepNumber) -> Response:
 def action_page(request: Request, run_id: str, step: StepNumber, action_id: str) -> Response:
     """Show an action with its log."""
     with step_of(request, run_id, step) as opened:
-        action = find(opened.home, run_id, action_id)
-        if action is None:
-            near = [
-                (one.action_id, f"/flows/{run_id}/{step}/actions/{one.action_id}")
-                for one in actions_of(opened.home, run_id)[:5]
-            ]
-            raise MissingError(f"Run {run_id} has no action {action_id[:60]!r}.", "", near)
+        action = action_of(opened, action_id)
         below = [("proof", f"/flows/{run_id}/{step}/proof"), (action.kind.value, "")]
         return render(
             request,
@@ -85,6 +76,20 @@ def action_page(request: Request, run_id: str, step: StepNumber, action_id: str)
             crumbs=flow_labels.crumbs_of(opened.record, run_id, request.app.state.addresses, *below),
             amounts=amounts,
         )
+
+
+def action_of(opened: OpenStep, action_id: str) -> RunAction:
+    """Return an action of the run of a step.
+
+    Raises:
+        MissingError: There is none.
+    """
+    found = find(opened.home, opened.run_id, action_id)
+    if found is None:
+        base = f"/flows/{opened.run_id}/{opened.number}/actions"
+        near = [(one.action_id, f"{base}/{one.action_id}") for one in actions_of(opened.home, opened.run_id)[:5]]
+        raise MissingError(f"Run {opened.run_id} has no action {action_id[:60]!r}.", "", near)
+    return found
 
 
 @router.post("/flows/{run_id}/{step}/verify", requires=Right.REDRIVE)
@@ -106,26 +111,16 @@ def redrive(request: Request, run_id: str, step: StepNumber) -> Response:
 
 
 def _started(request: Request, run_id: str, step: int, kind: ActionKind) -> Response:
-    context, identity = context_of(request), identity_of(request)
-    with step_of(request, run_id, step) as opened:
-        counts = opened.reader.snapshot(step)
-        refused = refusal(kind, opened.record, run_id, counts.letters - counts.redriven)
-    if refused is not None:
-        raise Conflict(refused)
-    audit.record(context.database, f"flow_{kind}", f"run {run_id}, step {step}")
-    owner = identity.username if identity is not None else ""
-    try:
-        action = start(home_of(request), run_id, kind, step, owner=owner, now=context.clock())
-    except UsageError as error:
-        raise Conflict(sentence_of(error)) from error
+    action = start_action(request, run_id, step, kind)
     return redirect(request, f"/flows/{run_id}/{step}/actions/{action.action_id}", _DONE[kind])
 
 
-def _has_verified(action: RunAction) -> bool:
+def has_verified(action: RunAction) -> bool:
+    """Return whether an action verified its run to the end."""
     return action.kind is ActionKind.VERIFY and action.exit_code in (0, 1)
 
 
-def _proof(opened: OpenStep, output: dict[str, Any] | None) -> dict[str, Any] | None:
+def proof_of(opened: OpenStep, output: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the output of a verification about this step as strings and numbers; None if there is none."""
     if output is None:
         return None
