@@ -61,6 +61,25 @@ def active(database: Database) -> dict[str, str]:
     return {row.dag_id: Path(row.fileloc).name for row in dags(database)}
 
 
+def test_an_ignored_file_leaves_and_returns_and_still_counts_as_a_helper(
+    database: Database, folder: Path, parser: DagParser
+) -> None:
+    write(folder, "helper.py", "helper")
+    write(folder, "a.py", more="import helper")
+    parser.scan()
+    ignore = folder / ".airflowignore"
+    ignore.write_text("helper.py\n")
+    assert [Path(path).name for path in parser.scan().gone] == ["helper.py"]
+    assert active(database) == {"etl": "a.py"}
+    write(folder, "helper.py", "changed")
+    assert names(parser.scan()) == ["a.py"]
+    ignore.write_text("!\n")
+    result = parser.scan()
+    assert names(result) == ["helper.py"]
+    assert result.broken == {str(ignore): "line 1 is no pattern as in .gitignore: '!'"}
+    assert active(database) == {"etl": "a.py", "changed": "helper.py"}
+
+
 def test_a_new_file_is_parsed_once_and_a_changed_one_again(database: Database, folder: Path, parser: DagParser) -> None:
     write(folder, "a.py")
     assert names(parser.scan()) == ["a.py"]

@@ -7,7 +7,8 @@ from elastic.core.errors import UsageError
 from elastic.core.suggest import closest_name
 from elastic.dag.dag import DAG
 from elastic.dag.errors import BrokenDagError, UnknownDagError
-from elastic.dag.files.dag_file import DagFileSource, ImportFailure, dag_files, load, read_source
+from elastic.dag.files.dag_file import DagFileSource, ImportFailure, load, read_source
+from elastic.dag.files.dag_folder import dag_files
 
 
 class DagBag:
@@ -40,7 +41,9 @@ class DagBag:
             raise UsageError(f"there is no file or folder {str(place)!r} to load DAGs from. Check the path.")
         self._root = Path(root).absolute() if root else self.place if self.place.is_dir() else self.place.parent
         if not empty:
-            for path in dag_files(self.place) if self.place.is_dir() else [self.place]:
+            paths, failures = dag_files(self.place) if self.place.is_dir() else ([self.place], ())
+            self.import_errors.update({one.path: one for one in failures})
+            for path in paths:
                 self.load_file(path)
 
     def load_file(self, path: Path) -> list[DAG]:

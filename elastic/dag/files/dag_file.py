@@ -1,11 +1,10 @@
-"""DAG files: finds, reads and loads them."""
+"""DAG files: reads and loads them."""
 
 import hashlib
 import importlib.util
 import os
 import sys
 import traceback as tracebacks
-from collections.abc import Container
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,38 +50,6 @@ class ImportFailure:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
-
-
-def dag_files(folder: Path, known: Container[str] = ()) -> list[Path]:
-    """Return the files below a folder that may define DAGs, in order.
-
-    These are the `.py` files that contain `dag` in any case. Hidden folders and `__pycache__` are skipped. Links to
-    folders are followed once.
-
-    Args:
-        folder: The folder.
-        known: Paths of files to include without reading them.
-    """
-    found: list[Path] = []
-    entered: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        stat = Path(root).stat()
-        if (stat.st_dev, stat.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        paths = [Path(root, name) for name in sorted(files) if name.endswith(".py") and not name.startswith(".")]
-        found += [path for path in paths if str(path) in known or _may_define_dags(path)]
-    return found
-
-
-def _may_define_dags(path: Path) -> bool:
-    try:
-        return b"dag" in path.read_bytes().lower()
-    except OSError:
-        # Include it, so that loading reports the error.
-        return True
 
 
 def read_source(path: Path) -> DagFileSource:

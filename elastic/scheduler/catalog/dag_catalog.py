@@ -12,7 +12,8 @@ from elastic.config.settings import read_settings
 from elastic.core.errors import ElasticError, UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.files.dag_bag import DagBag
-from elastic.dag.files.dag_file import ImportFailure, dag_files, read_source
+from elastic.dag.files.dag_file import ImportFailure, read_source
+from elastic.dag.files.dag_folder import dag_files
 from elastic.dag.ignored_settings import shown_task_ids
 from elastic.dag.serialized_dag import to_dict
 from elastic.dag.task_settings import DEFAULTS
@@ -147,13 +148,14 @@ def scan(deployment: Deployment) -> DagCatalog:
     for row in before:
         by_file.setdefault(row.fileloc, []).append(row)
     bag, kept = DagBag(folder, empty=True), []
-    for path in dag_files(folder, by_file):
+    paths, unread = dag_files(folder, by_file)
+    for path in paths:
         rows = by_file.get(str(path), [])
         if rows and _is_unchanged(path, rows):
             kept += rows
         else:
             bag.load_file(path)
-    failures = dict(bag.import_errors)
+    failures = {**{one.path: one for one in unread}, **bag.import_errors}
     homes = {row.dag_id: row.fileloc for row in kept}
     fresh = []
     for dag in bag:

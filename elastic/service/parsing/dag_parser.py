@@ -3,11 +3,12 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from elastic.dag.files.dag_file import dag_files
+from elastic.dag.files.dag_file import ImportFailure
+from elastic.dag.files.dag_folder import DagFolder, dag_files
 from elastic.db.database import Database
 from elastic.db.stores.dag_files import (
     FileState,
@@ -76,6 +77,8 @@ class DagParser:
         #: modules without DAGs, as they were when they were read
         self._others: dict[str, FileState] = {}
         self._twins: dict[str, _Twin] = {}
+        #: sentences about ignore files
+        self._reported: set[str] = set()
         self._is_first = True
 
     def scan(self) -> ScanResult:
@@ -83,10 +86,11 @@ class DagParser:
         setup, result = self._setup, ScanResult()
         if not setup.folder.is_dir():
             return result
-        modules = _modules(setup.folder)
+        folder = DagFolder.of(setup.folder)
+        modules, ignored = _states(folder.modules), _states(folder.ignored)
         if self._is_first:
             self._known, self._is_first = known_files(setup.database), False
-        helpers_digest = _digest(modules)
+        helpers_digest = _digest({**modules, **ignored})
         self._release_twins()
         changed = [
             state for path, state in modules.items() if not self._is_current(path, state, helpers_digest, self._known)
@@ -99,7 +103,8 @@ class DagParser:
         for path in self._release_twins():
             if path in modules:
                 self._parse(modules[path], helpers_digest, result)
-        self._forget(modules, result)
+        self._forget(modules, ignored, result)
+        self._report(folder.failures, result)
         return result
 
     def _release_twins(self) -> list[str]:
@@ -123,7 +128,7 @@ class DagParser:
         """Leave out the modules that define no DAGs, and the files that another parser has read meanwhile."""
         setup = self._setup
         self._known.update(known_files(setup.database, [state.path for state in changed]))
-        wanted = {str(path) for path in dag_files(setup.folder, self._known)}
+        wanted = {str(path) for path in dag_files(setup.folder, self._known)[0]}
         self._others.update({state.path: state for state in changed if state.path not in wanted})
         return [one for one in changed if not self._is_current(one.path, one, helpers, self._known)]
 
@@ -172,12 +177,21 @@ class DagParser:
         homes = homes_of(self._setup.database, [one.row.dag_id for one in loaded.dags or ()])
         return {dag_id: home for dag_id, home in homes.items() if home != path and Path(home).is_file()}
 
-    def _forget(self, modules: Mapping[str, FileState], result: ScanResult) -> None:
+    def _report(self, failures: Sequence[ImportFailure], result: ScanResult) -> None:
+        """Report the ignore files that cannot be read, once each."""
+        told = {str(one) for one in failures}
+        for one in failures:
+            result.broken[one.path] = one.reason
+        for sentence in sorted(told - self._reported):
+            self._setup.say(sentence)
+        self._reported = told
+
+    def _forget(self, modules: Mapping[str, FileState], ignored: Container[str], result: ScanResult) -> None:
         folder = str(self._setup.folder)
         gone = [
             path
             for path in self._known
-            if path not in modules and path.startswith(folder + os.sep) and not Path(path).exists()
+            if path not in modules and path.startswith(folder + os.sep) and (path in ignored or not Path(path).exists())
         ]
         if gone:
             forget_files(self._setup.database, gone)
@@ -199,27 +213,17 @@ def _without(path: str, loaded: LoadedFile, taken: Mapping[str, str]) -> LoadedF
     )
 
 
-def _modules(folder: Path) -> dict[str, FileState]:
-    """Return the modules below a folder by path. Hidden folders are skipped, and links to folders followed once."""
-    found: dict[str, FileState] = {}
-    entered: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        stat = os.stat(root)  # noqa: PTH116 - half the time of a scan
-        if (stat.st_dev, stat.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        for name in sorted(files):
-            if name.endswith(".py") and not name.startswith("."):
-                path = os.path.join(root, name)  # noqa: PTH118 - the same
-                try:
-                    stat = os.stat(path)  # noqa: PTH116 - the same
-                except OSError:
-                    # A link to nothing is a broken file, which the loader reports.
-                    found[path] = FileState(path=path, size=-1, mtime_ns=-1)
-                    continue
-                found[path] = FileState(path=path, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+def _states(paths: Iterable[str]) -> dict[str, FileState]:
+    """Return the present states of files by path."""
+    found = {}
+    for path in paths:
+        try:
+            stat = os.stat(path)  # noqa: PTH116 - half the time of a scan
+        except OSError:
+            # A link to nothing is a broken file, which the loader reports.
+            found[path] = FileState(path=path, size=-1, mtime_ns=-1)
+        else:
+            found[path] = FileState(path=path, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
     return found
 
 
