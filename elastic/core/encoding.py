@@ -37,6 +37,7 @@ import zstandard
 from elastic.core.errors import EncodingError
 from elastic.core.lazy_counter import LazyCounter
 from elastic.core.model.bad_record import RawRecord
+from elastic.core.model.folder_column import FOLDER_TYPES, FolderColumn
 from elastic.core.numpy_arrays import array_of, is_plain_array, plain_array
 from elastic.core.time_encoding import has_plain_offset, read_datetime, read_time, read_zoned, write_time, write_zoned
 from elastic.core.type_registry import read_registered, registered_type, write_registered
@@ -350,12 +351,27 @@ def _fraction(numerator: int, denominator: int) -> Fraction:
     return Fraction(numerator, denominator)
 
 
+def _write_raw_record(value: RawRecord) -> bytes:
+    columns = [[list(column) for column in value.columns]] if value.columns else []
+    return pack([value.data, list(value.source) or None, *value.fields, *columns])
+
+
 def _raw_record(data: Any, source: Any, *fields: Any) -> RawRecord:
     # Before concatenations could be nested, the source was one number or None.
     numbers = source if type(source) is list else [] if source is None else [source]
+    columns: tuple[FolderColumn, ...] = ()
+    if fields and type(fields[-1]) is list:
+        columns, fields = tuple(map(_folder_column, fields[-1])), fields[:-1]
     if type(data) is not bytes or not set(map(type, numbers)) <= {int} or not set(map(type, fields)) <= {str}:
         raise ValueError("not a raw record")
-    return RawRecord(data, fields, tuple(numbers))
+    return RawRecord(data, fields, tuple(numbers), columns)
+
+
+def _folder_column(column: Any) -> FolderColumn:
+    name, text, kind = column if type(column) is list and len(column) == 3 else (None, None, None)
+    if type(name) is not str or not (text is None or type(text) is str) or kind not in FOLDER_TYPES:
+        raise ValueError("not a raw record")
+    return FolderColumn(name, text, kind)
 
 
 def _path(name: Any, text: Any) -> PurePath:
@@ -395,7 +411,7 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
     18: (
         RawRecord,
-        lambda value: pack([value.data, list(value.source) or None, *value.fields]),
+        _write_raw_record,
         lambda data: _raw_record(*unpack(data)),
     ),
 }

@@ -54,7 +54,13 @@ class FileOptions(TypedDict, total=False):
     storage_options: Mapping[str, Any]
 
 
-class CsvOptions(FileOptions, total=False):
+class TabularOptions(FileOptions, total=False):
+    """Keyword arguments for files whose records have columns."""
+
+    hive_partitioning: bool
+
+
+class CsvOptions(TabularOptions, total=False):
     """Keyword arguments of `read_csv`, besides those that name the parts of a row."""
 
     escapechar: str
@@ -81,9 +87,18 @@ def read_text(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
     return _of_files(paths, TextLines, files)
 
 
-def read_jsonl(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
-    """Return a flow over the values of JSON lines files; empty lines are skipped. See `read_text`."""
-    return _of_files(paths, JsonLinesRecordFormat, files)
+def read_jsonl(paths: Paths, **files: Unpack[TabularOptions]) -> Flow:
+    """Return a flow over the values of JSON lines files; empty lines are skipped.
+
+    Args:
+        paths: As for `read_text`.
+        files: `hive_partitioning`: as for `read_parquet`; in folders `key=value/`, a value that is not an object is a
+            failed record. Others as for `read_text`.
+
+    Raises:
+        UsageError: An argument is invalid.
+    """
+    return _of_files(paths, JsonLinesRecordFormat, files, TabularOptions.__annotations__)
 
 
 def read_json(
@@ -138,7 +153,8 @@ def read_csv(
             this string are skipped. `skip_rows`: number of lines to skip in each file, before its header. `columns`:
             names of the columns to read. `types`: a dict from column name to `int`, `float`, `bool`, `Decimal`, `date`,
             `datetime`, `time`, `UUID` or a function of the string; for types, an empty value becomes None, and a value
-            that cannot be converted is a failed record. Others as for `read_text`.
+            that cannot be converted is a failed record. `hive_partitioning`: as for `read_parquet`; `columns` and
+            `types` may name these columns. Others as for `read_text`.
 
     Raises:
         UsageError: An argument is invalid.
@@ -299,5 +315,5 @@ def _of_files(
             hint = did_you_mean(name, known, f"there are {', '.join(known)}.")
             raise UsageError(f"there is no argument {name!r} for files; {hint}")
     given: dict[str, Any] = dict(files)
-    text = {name: given.pop(name) for name in ("encoding", "errors") if name in given}
-    return Flow(FileSource(paths, form(**text), **given))
+    of_format = {name: given.pop(name) for name in ("encoding", "errors", "hive_partitioning") if name in given}
+    return Flow(FileSource(paths, form(**of_format), **given))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from elastic.core.errors import DecodingError
+from elastic.core.model.folder_column import FolderColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class RawRecord:
     fields: tuple[str, ...] = ()
     #: Number of its source among those of a concatenation, followed by that in a nested one, if any; else empty.
     source: tuple[int, ...] = ()
+    #: Columns of its file that are not in the record itself.
+    columns: tuple[FolderColumn, ...] = ()
 
     def __str__(self) -> str:
         return self.data.decode("utf-8", "backslashreplace")

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from elastic.core.csv_field_limit import long_fields
 from elastic.core.errors import DecodingError, UsageError
 from elastic.core.model.bad_record import BadRecord, RawRecord
+from elastic.core.model.folder_column import FolderColumn
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.csv_columns import CsvColumns, UnconvertibleError
 from elastic.stages.sources.files.format import RecordFormat, raw_lines, split_lines, stream_lines, valid
@@ -57,6 +58,7 @@ class CsvRecordFormat(EncodedFormat):
         selection: Columns to read, and the types of their values.
         encoding: Any text encoding; see `EncodedFormat`.
         errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
+        hive_partitioning: Folders `key=value/` below the given paths are columns.
 
     Raises:
         UsageError: A parameter is invalid.
@@ -72,8 +74,11 @@ class CsvRecordFormat(EncodedFormat):
     selection: CsvColumns = field(default_factory=CsvColumns)
     encoding: str = "utf-8"
     errors: str = "strict"
+    hive_partitioning: bool = True
     #: Field names; None until a header has been read.
     names: tuple[str, ...] | None = None
+    #: Columns to add to each row.
+    columns_of_file: tuple[FolderColumn, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", check_encoding(self.encoding, self.errors))
@@ -90,7 +95,6 @@ class CsvRecordFormat(EncodedFormat):
         if self.fields is not None:
             object.__setattr__(self, "fields", distinct_names("fields", self.fields))
             object.__setattr__(self, "names", self.fields)
-            self.selection.check(self.fields, "fields=")
 
     @property
     def headed(self) -> bool:
@@ -117,7 +121,8 @@ class CsvRecordFormat(EncodedFormat):
             if self.selection == CsvColumns():
                 entries = [dict(zip(names, row, strict=True)) for row in reader if row]
             else:
-                entries = [self.selection.entry(names, row) for row in reader if row]
+                constants = self.selection.constants(self.columns_of_file)
+                entries = [self.selection.entry(names, row, constants) for row in reader if row]
             if isinstance(lines, list) and self._count(block, lines) != len(entries):
                 raise ValueError("a row spans several lines")
             if (
@@ -128,6 +133,10 @@ class CsvRecordFormat(EncodedFormat):
                 raise ValueError("a quote is within a value")
         except (csv.Error, ValueError):
             return valid(self._entry(block, row) for row in self._rows(block))
+        if self.columns_of_file and self.selection == CsvColumns():
+            constants = self.selection.constants(self.columns_of_file)
+            for entry in entries:
+                entry.update(constants)
         return entries
 
     def parse_each(self, block: FileBlock) -> list[Any]:
@@ -151,6 +160,7 @@ class CsvRecordFormat(EncodedFormat):
             **({} if self.escapechar is None else {"escapechar": self.escapechar}),
             **({} if self.comment is None else {"comment": self.comment}),
             **({"skip_rows": self.skip_rows} if self.skip_rows else {}),
+            **({} if self.hive_partitioning else {"hive_partitioning": False}),
             **self.selection.describe(),
         }
 
@@ -209,11 +219,19 @@ class CsvRecordFormat(EncodedFormat):
             )
             raise head.error(0, problem, "correct the header, or pass fields= if the files have none")
         if names:
-            self.selection.check(names, head.path)
+            self.selection.check((*names, *(column.name for column in self.columns_of_file)), head.path)
         return tuple(names)
 
     def with_fields(self, fields: tuple[str, ...]) -> "CsvRecordFormat":
         return replace(self, names=fields)
+
+    def with_columns(self, columns: tuple[FolderColumn, ...]) -> "CsvRecordFormat":
+        own = self.names or ()
+        return replace(self, columns_of_file=tuple(column for column in columns if column.name not in own))
+
+    def check_columns(self) -> None:
+        if self.fields is not None:
+            self.selection.check((*self.fields, *(column.name for column in self.columns_of_file)), "fields=")
 
     def _count(self, block: FileBlock, lines: list[str]) -> int:
         """Return the number of entries if each entry is one line."""
@@ -224,15 +242,17 @@ class CsvRecordFormat(EncodedFormat):
         """Return the entry of a row, or a bad record."""
         names = self.names or ()
         if isinstance(row.values, DecodingError):
-            return BadRecord(RawRecord(row.raw, names), row.values)
+            return BadRecord(RawRecord(row.raw, names, columns=self.columns_of_file), row.values)
         problem = f"the row that begins here has {len(row.values)} values for {len(names)} fields"
         advice = "correct the row, or name the right delimiter= and fields="
         if len(row.values) == len(names):
             try:
-                return self.selection.entry(names, row.values)
+                constants = self.selection.constants(self.columns_of_file)
+                return self.selection.entry(names, row.values, constants)
             except UnconvertibleError as error:
                 problem, advice = str(error), "correct the value, or give another type"
-        return BadRecord(RawRecord(row.raw, names), block.error(row.at, problem, advice))
+        raw = RawRecord(row.raw, names, columns=self.columns_of_file)
+        return BadRecord(raw, block.error(row.at, problem, advice))
 
     def _rows(self, block: FileBlock) -> "Iterator[_Row]":
         """Yield the rows that are entries: all but blank ones and the header.

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from elastic.core.errors import UsageError
+from elastic.core.model.folder_column import FolderColumn
 from elastic.core.suggest import did_you_mean
 from elastic.core.text import error_text
 from elastic.core.transform import name_of
@@ -62,16 +63,29 @@ class CsvColumns:
                 hint = did_you_mean(name, names, f"its columns are {', '.join(names)}.")
                 raise UsageError(f"{path!r} has no column {name!r}; {hint}")
 
-    def entry(self, names: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
+    def constants(self, columns: Sequence[FolderColumn]) -> dict[str, Any]:
+        """Return the values of columns for all rows of a file; those to convert are texts."""
+        texts = {name for name, _ in self.types}
+        return {column.name: column.text if column.name in texts else column.value for column in columns}
+
+    def entry(self, names: Sequence[str], row: Sequence[str], constants: Mapping[str, Any]) -> dict[str, Any]:
         """Return the entry of a row, which has a value for each name.
+
+        Args:
+            names: Names of the columns in the file.
+            row: Their values.
+            constants: Values of other columns.
 
         Raises:
             UnconvertibleError: A value cannot be converted; the message has its column.
             ValueError: The row has another number of values.
         """
         entry: dict[str, Any] = dict(zip(names, row, strict=True))
+        if constants:
+            entry.update(constants)
         for name, kind in self.types:
-            entry[name] = _converted(name, entry[name], kind)
+            if (value := entry[name]) is not None:
+                entry[name] = _converted(name, value, kind)
         return entry if self.selected is None else {name: entry[name] for name in self.selected}
 
     def describe(self) -> dict[str, Any]:

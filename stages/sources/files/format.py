@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from elastic.core.model.bad_record import BadRecord
+from elastic.core.model.folder_column import FolderColumn
 from elastic.stages.sources.files.block import FileBlock
 
 
@@ -37,6 +38,11 @@ class RecordFormat(ABC):
     def decompressed(self) -> bool:
         """True if compressed files are decompressed."""
         return True
+
+    @property
+    def hive_partitioning(self) -> bool:
+        """True if folders `key=value/` below the given paths are columns of the records, which are dicts then."""
+        return False
 
     def check_head(self, path: str, head: bytes) -> None:
         """Refuse a file that the format cannot read, by its first bytes.
@@ -135,6 +141,20 @@ class RecordFormat(ABC):
     def with_fields(self, fields: tuple[str, ...]) -> "RecordFormat":
         """Return this format with the field names of the files. Called only if `headed`."""
         return self
+
+    def with_columns(self, columns: tuple[FolderColumn, ...]) -> "RecordFormat":
+        """Return this format for a file whose records have more columns than the file; records are dicts then.
+
+        A record that has a column of the same name itself keeps it.
+        """
+        return self
+
+    def check_columns(self) -> None:
+        """Check that the columns that the user names exist; called when all are known without reading a file.
+
+        Raises:
+            UsageError: One does not exist.
+        """
 
 
 def valid(entries: Iterable[Any]) -> list[Any]:

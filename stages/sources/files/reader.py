@@ -16,6 +16,7 @@ from elastic.stages.sources.files.format import RecordFormat
 from elastic.stages.sources.files.lines import LinesOrBad, TextLines
 from elastic.stages.sources.files.listing import is_url
 from elastic.stages.sources.files.opener import open_range, read_exactly
+from elastic.stages.sources.tables.partition_columns import PartitionColumns
 
 #: Bytes of the first read after a range in search of the end of its last record. Each further read is twice as large,
 #: up to the maximum.
@@ -42,19 +43,30 @@ class FileReader(Reader):
     Args:
         format: Record format of the files, with known field names.
         remotes: fsspec file systems, by protocol.
+        partitions: Columns in the names of the folders of the files.
         by_value_if_unseen: The master sends the bytes of a local file to nodes that do not see the file.
     """
 
-    def __init__(self, format: RecordFormat, remotes: Mapping[str, Any], *, by_value_if_unseen: bool) -> None:
+    def __init__(
+        self,
+        format: RecordFormat,
+        remotes: Mapping[str, Any],
+        partitions: PartitionColumns | None = None,
+        *,
+        by_value_if_unseen: bool,
+    ) -> None:
         self.format = format
         self.remotes = dict(remotes)
         self.by_value_if_unseen = by_value_if_unseen
+        self.partitions = partitions or PartitionColumns()
         self._in_columns = False
+        #: The last file whose format was asked for, and that format.
+        self._format_of: tuple[str, RecordFormat] | None = None
         #: Places in the last located reference, because one chunk may have thousands of bad records.
         self._places: _Places | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_places": None}
+        return {**self.__dict__, "_places": None, "_format_of": None}
 
     def columnar(self) -> "FileReader":
         reader = copy(self)
@@ -78,12 +90,14 @@ class FileReader(Reader):
         return data
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
-        if self._in_columns and not self.format.whole:
-            return self.format.columns(align(ByteRange(*reference), block))
-        return self.format.parse(align(ByteRange(*reference), block)) if block or self.format.whole else []
+        format = self._format(reference[0])
+        if self._in_columns and not format.whole:
+            return format.columns(align(ByteRange(*reference), block))
+        return format.parse(align(ByteRange(*reference), block)) if block or format.whole else []
 
     def parse_each(self, reference: Reference, block: bytes) -> Collection[Any]:
-        entries = self.format.parse_each(align(ByteRange(*reference), block)) if block or self.format.whole else []
+        format = self._format(reference[0])
+        entries = format.parse_each(align(ByteRange(*reference), block)) if block or format.whole else []
         return LinesOrBad(entries) if self.yields_text else entries
 
     def parse_record(self, raw: RawRecord) -> Any:
@@ -95,6 +109,7 @@ class FileReader(Reader):
                 "redrive by a flow that joins the same sources",
             )
         format = self.format.with_fields(raw.fields) if self.format.headed else self.format
+        format = format.with_columns(raw.columns)
         # Not at the start of a file, where a header or a byte order mark would be.
         entries = format.parse_each(FileBlock("", 1, raw.data))
         if len(entries) != 1:
@@ -122,6 +137,14 @@ class FileReader(Reader):
     def probes(self, reference: Reference) -> str | None:
         path: str = reference[0]
         return path if self.by_value_if_unseen and not is_url(path) else None
+
+    def _format(self, path: str) -> RecordFormat:
+        """Return the format of a file, with the columns in the names of its folders."""
+        if not self.partitions.names:
+            return self.format
+        if self._format_of is None or self._format_of[0] != path:
+            self._format_of = (path, self.format.with_columns(self.partitions.columns(path)))
+        return self._format_of[1]
 
     def _places_in(self, reference: Reference) -> "_Places":
         if self._places is None or self._places.reference != tuple(reference):

@@ -15,6 +15,7 @@ from elastic.stages.sources.files.listing import FileListing, FoundFile, LocalFi
 from elastic.stages.sources.files.reader import FileReader
 from elastic.stages.sources.files.remote import masked
 from elastic.stages.sources.files.search import change_of, find_files, shown_paths
+from elastic.stages.sources.tables.partition_columns import PartitionColumns
 from elastic.stages.sources.validation import one_of, positive_integer
 
 #: Bytes per chunk: about 10 ms of splitting lines, and about 100 ms of a user's function over them.
@@ -67,9 +68,12 @@ class FileSource(Source):
         self._whole_files = bool(one_file_per_chunk) or format.whole
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
-        #: Files found by `cut`, and the number of pieces in them.
+        if not format.hive_partitioning:
+            format.check_columns()
+        #: Files found by `cut`, the number of pieces in them, and the columns in the names of their folders.
         self._listing: FileListing | None = None
         self._expected: int | None = None
+        self._partitions = PartitionColumns()
 
     def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is `(index of the file, byte, line ends before it, mark of the listing)`.
@@ -78,7 +82,7 @@ class FileSource(Source):
 
         Raises:
             SourceNotFoundError: A path names nothing.
-            SourceError: A file cannot be read.
+            SourceError: A file cannot be read, or the folders of two files name different columns.
             SourceChangedError: The files have changed since `position` was recorded.
             DecodingError: A compressed file is damaged, or a header differs from that of the first file.
         """
@@ -87,7 +91,7 @@ class FileSource(Source):
         which, byte, line, expected = position or (0, 0, 0, mark)
         if tuple(expected) != mark:
             raise SourceChangedError(shown_paths(self._paths), change_of(tuple(expected), mark))
-        cutter = FileCutter(listing, self._format, None if self._whole_files else self._chunk_bytes)
+        cutter = FileCutter(listing, self._extended(listing), None if self._whole_files else self._chunk_bytes)
         read_on_master = self._ship == "value" or (self._ship == "auto" and "memory" in listing.remotes)
         return cutter.pieces(which, byte, line, self.reader() if read_on_master else None)
 
@@ -98,12 +102,12 @@ class FileSource(Source):
             SourceError: As `cut` does.
         """
         format, remotes = self._format, dict[str, Any]()
-        if format.headed or any(map(is_url, self._paths)):
+        if self._format.hive_partitioning or format.headed or any(map(is_url, self._paths)):
             listing = self._listing or self._find_files()
             remotes = listing.remotes
             if format.headed:
-                format = format.with_fields(FileCutter(listing, format, None).names())
-        return FileReader(format, remotes, by_value_if_unseen=self._ship == "auto")
+                format = format.with_fields(FileCutter(listing, self._extended(listing), None).names())
+        return FileReader(format, remotes, self._partitions, by_value_if_unseen=self._ship == "auto")
 
     def record_reader(self) -> FileReader:
         return FileReader(self._format, {}, by_value_if_unseen=False)
@@ -147,8 +151,11 @@ class FileSource(Source):
         remotes = {} if listing is None else listing.remotes
         head, names = list[FoundFile](), tuple[str, ...]()
         for file in files:
+            if not head and self._format.hive_partitioning:
+                self._find_partitions(file, listing)
             head.append(file)
-            names = FileCutter(FileListing((file,), remotes), self._format, None).names()
+            found = FileListing((file,), remotes)
+            names = FileCutter(found, self._extended(found), None).names()
             if names or not self._format.headed:
                 break
         self._listing = FileListing(tuple(head), remotes)
@@ -164,15 +171,29 @@ class FileSource(Source):
         for file in files:
             is_cut = not (self._format.sequential or self._format.whole or codec_of(file.path))
             is_small = is_cut and not whole_chunks
-            cutter = FileCutter(
-                FileListing((file,), remotes), self._format, min(_PEEK_BYTES, self._chunk_bytes) if is_small else size
-            )
+            listing = FileListing((file,), remotes)
+            small = min(_PEEK_BYTES, self._chunk_bytes) if is_small else size
+            cutter = FileCutter(listing, self._extended(listing), small)
             chunk = -1
             for piece in cutter.pieces(0, 0, 0, None, names=names):
                 in_small = 0 if size is None else piece.reference[1] // size
                 chunk = in_small if is_small else chunk + 1
                 yield first + chunk, piece
             first += chunk + 1
+
+    def _find_partitions(self, first: FoundFile, listing: FileListing | None) -> None:
+        """Find the columns for a look: their types need all files, but files without columns need no others."""
+        self._partitions = PartitionColumns.of(self._paths, [first] if listing is None else listing.files)
+        if self._partitions.names and listing is None:
+            self._find_files()
+
+    def _extended(self, listing: FileListing) -> RecordFormat:
+        """Return the format with the columns in the names of the folders, if any."""
+        if not self._format.hive_partitioning or not listing.files:
+            return self._format
+        extended = self._format.with_columns(self._partitions.columns(listing.files[0].path))
+        extended.check_columns()
+        return extended
 
     def _local_files(self) -> Iterator[FoundFile]:
         local, seen = LocalFiles(), set[str]()
@@ -185,6 +206,8 @@ class FileSource(Source):
     def _find_files(self) -> FileListing:
         """List the files again, and count the pieces."""
         self._listing = listing = find_files(self._paths, self._options)
+        if self._format.hive_partitioning:
+            self._partitions = PartitionColumns.of(self._paths, listing.files)
         if self._whole_files:
             self._expected = len(listing.files)
         elif self._format.sequential or any(codec_of(file.path) for file in listing.files):

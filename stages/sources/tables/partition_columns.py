@@ -1,23 +1,17 @@
 """Partition columns: those in the names of folders, `key=value/`, which Hive, Spark, DuckDB and Polars write too."""
 
-import datetime as dt
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from elastic.core.contracts.sink import NULL_PARTITION
-from elastic.core.errors import SourceError, UsageError
+from elastic.core.errors import SourceError
+from elastic.core.model.folder_column import FOLDER_TYPES, FolderColumn, value_of
 from elastic.stages.sources.files.glob_pattern import is_wild, split_pattern
 from elastic.stages.sources.files.listing import FoundFile, is_url, local_path
 from elastic.stages.sources.files.remote import masked
 from elastic.stages.sources.tables.table_entries import pyarrow_module
-
-#: Whole numbers in their only usual form, so that none loses digits: 007 is a string.
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +66,17 @@ class PartitionColumns:
             schema = schema.append(pyarrow_module().field(name, _arrow_type(kind)))
         return schema
 
+    def columns(self, path: str) -> tuple[FolderColumn, ...]:
+        """Return these columns of a file."""
+        if not self.names:
+            return ()
+        texts = _texts(_folder(path), self.bases, path)
+        return tuple(FolderColumn(name, texts[name], kind) for name, kind in zip(self.names, self.types, strict=True))
+
     def table(self, path: str, rows: int) -> Any:
         """Return an Arrow table with these columns of a file."""
         pa = pyarrow_module()
-        texts = _texts(_folder(path), self.bases, path)
-        scalars = [
-            pa.scalar(_value(texts[name], kind), type=_arrow_type(kind))
-            for name, kind in zip(self.names, self.types, strict=True)
-        ]
+        scalars = [pa.scalar(column.value, type=_arrow_type(column.kind)) for column in self.columns(path)]
         return pa.table([pa.repeat(scalar, rows) for scalar in scalars], names=list(self.names))
 
 
@@ -125,35 +122,9 @@ def _listed(named: Iterable[str]) -> str:
 
 def _type_of(texts: set[str | None]) -> str:
     values = texts - {None}
-    for kind in ("int64", "date32", "bool"):
-        if values and all(_parsed(text, kind) is not None for text in values):
-            return kind
-    return "string"
+    kinds = (kind for kind in FOLDER_TYPES if values and all(value_of(text, kind) is not None for text in values))
+    return next(kinds, "string")
 
 
 def _arrow_type(kind: str) -> Any:
     return getattr(pyarrow_module(), "bool_" if kind == "bool" else kind)()
-
-
-def _parsed(text: str | None, kind: str) -> Any:
-    """Return the value of a string, or None if it does not have the form of a type."""
-    if text is None:
-        return None
-    if kind == "string":
-        return text
-    if kind == "bool":
-        return _BOOLEANS.get(text)
-    if kind == "int64":
-        number = int(text) if _INTEGER.fullmatch(text) and len(text) < 20 else None
-        return number if number is not None and -(2**63) <= number < 2**63 else None
-    try:
-        return dt.date.fromisoformat(text) if _DATE.fullmatch(text) else None
-    except ValueError:
-        return None
-
-
-def _value(text: str | None, kind: str) -> Any:
-    value = _parsed(text, kind)
-    if value is None and text is not None:
-        raise UsageError(f"{text!r} in the name of a folder is no {kind}.")
-    return value

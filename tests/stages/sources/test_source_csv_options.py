@@ -195,7 +195,7 @@ def test_columns_are_selected_in_the_given_order(tmp_path: Path) -> None:
         ({"types": {"a": "int"}}, "types has 'a': 'int', which must be a column name and a type"),
         ({"types": {1: int}}, "types has 1: "),
         ({"types": {"b": int}, "columns": ["a"]}, "types names the column 'b', which columns leaves out"),
-        ({"types": {"z": int}, "fields": ["a"]}, "has no column 'z'; its columns are a"),
+        ({"types": {"z": int}, "fields": ["a"], "hive_partitioning": False}, "has no column 'z'; its columns are a"),
         ({"comment": ""}, "comment must be an ASCII string"),
         ({"comment": "\n"}, "comment must be an ASCII string"),
         ({"comment": "\u20ac"}, "comment must be an ASCII string"),
