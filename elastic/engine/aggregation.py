@@ -198,6 +198,9 @@ class Aggregation:
     def open(self) -> None:
         """Prepare the folders of the result; called before workers start."""
 
+    def begin(self) -> None:
+        """Create what workers write to; called after `open`, once the run records that the step has begun."""
+
     def finalize(self, transport: Transport) -> Iterator[None]:
         """Finish the result after the last fold; yield regularly, so that the master can stop it."""
         return iter(())

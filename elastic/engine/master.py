@@ -221,6 +221,7 @@ class Master:
 
     def _run_until_finished(self) -> None:
         try:
+            self._aggregation.begin()
             self.transport.open(self.context.program)
             self._apply(())
             while not self.ledger.finished:

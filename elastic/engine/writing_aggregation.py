@@ -48,6 +48,10 @@ class WritingAggregation(Aggregation):
         if self._publication is not None:
             self._publication.prepare(self._committed)
 
+    def begin(self) -> None:
+        if self._publication is not None:
+            self._publication.begin(self._committed)
+
     def take_uncommitted(self) -> list[Partial]:
         self._committed = self._parts()
         return super().take_uncommitted()

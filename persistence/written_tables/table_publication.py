@@ -3,12 +3,13 @@
 Each step is safe to repeat, so a resumed run continues a publication that a crash interrupted at any moment:
 
 1. The claim in the commit table names the run and the epoch of its master.
-2. The staging table is created, with the columns of the table and that of the attempt.
-3. Workers add rows. Rows of attempts that no committed state names stay unseen.
-4. One transaction moves the rows of the committed attempts, and notes these in the commit table.
-5. The staging table is dropped.
+2. The run records that the step has begun, so that every staging table belongs to a run that can be resumed.
+3. The staging table is created, with the columns of the table and that of the attempt.
+4. Workers add rows. Rows of attempts that no committed state names stay unseen.
+5. One transaction moves the rows of the committed attempts, and notes these in the commit table.
+6. The staging table is dropped.
 
-With a key, workers change the table itself by upserts, and steps 2, 4 and 5 are left out.
+With a key, workers change the table itself by upserts, and steps 3, 5 and 6 are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,8 @@ class TablePublication(Publication):
         commits.create_commit_table(self._target)
         self._target.retried(lambda connection: commits.claim(connection, self._target, self._owner))
         self._is_claimed = True
+
+    def begin(self, parts: Sequence[WrittenFile]) -> None:
         if self._staging:
             self._make_staging(parts)
 

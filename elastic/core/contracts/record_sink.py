@@ -115,6 +115,15 @@ class Publication(ABC):
             StoreError: The sink cannot be written, belongs to a later master, or a committed part is missing.
         """
 
+    def begin(self, parts: Sequence[WrittenFile]) -> None:
+        """Create what workers write to, after `prepare`, and once the run records that the step has begun.
+
+        A crash at any later moment leaves a run that can be resumed, and that removes what this method creates.
+
+        Raises:
+            StoreError: As `prepare` does.
+        """
+
     @abstractmethod
     def written(self, parts: Sequence[WrittenFile]) -> Written:
         """Return the description of parts."""
