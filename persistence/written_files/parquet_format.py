@@ -112,8 +112,10 @@ class ParquetFormat(FileFormat):
             check_kinds(values)
             array = arrow.array(values)
         except (arrow.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
+            misfit = _misfit(values) if isinstance(error, TypeError) else None
+            what = misfit or "cannot be written"
             raise EncodingError(
-                f"column {name!r} cannot be written ({error}); give each column one type, or use write_jsonl."
+                f"column {name!r} {what} ({error}); give each column one type, or use write_jsonl."
             ) from error
         if _has_empty_struct(arrow.types, array.type):
             raise EncodingError(f"column {name!r} has an empty dict, which Parquet does not hold; replace it by None.")
@@ -181,6 +183,18 @@ class _Stream(io.RawIOBase):
     def drop(self) -> None:
         """Ignore all later writes."""
         self._write = None
+
+
+def _misfit(values: list[Any]) -> str | None:
+    """Return a clause about the first value whose type does not go with that of the first one; None if all go."""
+    known = [(number, value) for number, value in enumerate(values, 1) if value is not None]
+    for number, value in known:
+        try:
+            check_kinds([known[0][1], value])
+        except TypeError:
+            first, other = (f"{shown(each)} in record {at}" for at, each in (known[0], (number, value)))
+            return f"has {first} and {other} of its chunk"
+    return None
 
 
 def _rows(table: Any) -> EncodedRows:
