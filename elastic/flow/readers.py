@@ -66,6 +66,7 @@ class CsvOptions(TabularOptions, total=False):
     escapechar: str
     comment: str
     skip_rows: int
+    union_by_name: bool
     columns: Sequence[str]
     types: Mapping[str, Callable[[str], Any]]
 
@@ -154,7 +155,8 @@ def read_csv(
             names of the columns to read. `types`: a dict from column name to `int`, `float`, `bool`, `Decimal`, `date`,
             `datetime`, `time`, `UUID` or a function of the string; for types, an empty value becomes None, and a value
             that cannot be converted is a failed record. `hive_partitioning`: as for `read_parquet`; `columns` and
-            `types` may name these columns. Others as for `read_text`.
+            `types` may name these columns. `union_by_name`: files may have different headers; a row has the columns of
+            all files, and None for those that its file does not have. Others as for `read_text`.
 
     Raises:
         UsageError: An argument is invalid.
@@ -169,17 +171,18 @@ def read_csv(
         quotechar=quotechar,
         newlines_in_values=newlines_in_values,
         selection=CsvColumns.of(given.pop("columns", None), given.pop("types", None)),
-        **{name: given.pop(name) for name in ("escapechar", "comment", "skip_rows") if name in given},
+        **{name: given.pop(name) for name in ("escapechar", "comment", "skip_rows", "union_by_name") if name in given},
     )
     return _of_files(paths, rows, given, CsvOptions.__annotations__)
 
 
-def read_parquet(
+def read_parquet(  # noqa: PLR0913 - keyword arguments
     paths: Paths,
     columns: Sequence[str] | None = None,
     where: Where | None = None,
     *,
     hive_partitioning: bool = True,
+    union_by_name: bool = False,
     ship: str = "auto",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Flow:
@@ -196,6 +199,8 @@ def read_parquet(
         hive_partitioning: Make columns of the names of folders `key=value/` below a given folder or wildcard, unless
             the files contain these columns. A column has integers, dates or booleans if all its values have this form,
             and strings otherwise. Conditions on it skip whole files.
+        union_by_name: Files may have different columns; a row has the columns of all files, and None for those that its
+            file does not have. Without it, all files must have the columns of the first one, or those in `columns`.
         ship: As for `read_text`.
         storage_options: Parameters of a remote file system.
 
@@ -209,6 +214,7 @@ def read_parquet(
             columns=columns,
             where=where,
             hive_partitioning=hive_partitioning,
+            union_by_name=union_by_name,
             ship=ship,
             storage_options=storage_options,
         )

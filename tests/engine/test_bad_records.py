@@ -75,6 +75,21 @@ def test_a_row_with_a_line_end_in_a_value_fails_as_one_and_is_kept_with_all_its_
     assert result.value == [{"a": "1", "b": "2"}, {"a": "7", "b": "8"}, {"a": "5", "b": "6"}]
 
 
+def test_rows_beside_a_bad_one_are_read_as_without_it(tmp_path: Path) -> None:
+    good = [b'#\xff,"\n', b"1,2\n", b"\n", b'"3,""","4"\r\n', b"\r\n", b"nan,\n", b'#"\n', "\xe9,\u20ac\n".encode()]
+    bad = [b"5\n", b"6,\xff\n", b'7,8"9\n', b'"10,\n11"\n', b"1\r2,3\n", b'"x"y,1\n']
+    rows = elastic.read_csv(written(tmp_path, b"a,b\n" + b"".join(good)), comment="#").aggregate("collect")
+    expected = [("1", "2"), ('3,"', "4"), ("nan", ""), ("\xe9", "\u20ac")]
+    assert [tuple(row.values()) for row in ran(rows).value] == expected
+    for at in range(len(good) + 1):
+        data = b"a,b\n" + b"".join([*good[:at], *bad, *good[at:]])
+        result = ran(
+            elastic.read_csv(written(tmp_path, data), comment="#").aggregate("collect"), on_error="dead-letter"
+        )
+        assert [tuple(row.values()) for row in result.value] == expected
+        assert raw(result) == [each.removesuffix(b"\n") for each in bad]
+
+
 def test_a_stray_quote_costs_its_own_row_only(tmp_path: Path) -> None:
     path = written(tmp_path, b'a,b\n1,"2\n3,4\n5,6\n7,"8" x\n9,10\n')
     result = ran(elastic.read_csv(path).aggregate("collect"))

@@ -28,6 +28,11 @@ from elastic.stages.sources.files.text_encoding import (
 )
 from elastic.stages.sources.validation import distinct_names
 
+#: Advice of the error about a file whose header is not that of the first file.
+HEADER_ADVICE = (
+    "pass union_by_name=True for records with the columns of all files, or read the files by flows of their own"
+)
+
 
 class _Rows(Protocol):
     """Type of `csv.reader`."""
@@ -59,6 +64,8 @@ class CsvRecordFormat(EncodedFormat):
         encoding: Any text encoding; see `EncodedFormat`.
         errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
         hive_partitioning: Folders `key=value/` below the given paths are columns.
+        union_by_name: The headers of files may differ. A record has the columns of all files, in the order in which
+            they are found, and None where its file has no such column.
 
     Raises:
         UsageError: A parameter is invalid.
@@ -75,6 +82,7 @@ class CsvRecordFormat(EncodedFormat):
     encoding: str = "utf-8"
     errors: str = "strict"
     hive_partitioning: bool = True
+    union_by_name: bool = False
     #: Field names; None until a header has been read.
     names: tuple[str, ...] | None = None
     #: Columns to add to each row.
@@ -93,6 +101,8 @@ class CsvRecordFormat(EncodedFormat):
             raise UsageError(f"escapechar must differ from delimiter and quotechar, and is {self.escapechar!r}.")
         self._check_skipped()
         if self.fields is not None:
+            if self.union_by_name:
+                raise UsageError("union_by_name=True joins files by their headers; leave out fields=.")
             object.__setattr__(self, "fields", distinct_names("fields", self.fields))
             object.__setattr__(self, "names", self.fields)
 
@@ -111,7 +121,7 @@ class CsvRecordFormat(EncodedFormat):
     def _parse(self, block: FileBlock) -> list[Any]:
         text = decoded_or_error(self._body(block), self.encoding, self.errors)
         if isinstance(text, DecodingError):
-            return valid(self._entry(block, row) for row in self._rows(block))
+            return valid(self._entries(block))
         lines = self._lines(text)
         reader, names = self._reader(lines), self.names or ()
         try:
@@ -132,7 +142,7 @@ class CsvRecordFormat(EncodedFormat):
             ):
                 raise ValueError("a quote is within a value")
         except (csv.Error, ValueError):
-            return valid(self._entry(block, row) for row in self._rows(block))
+            return valid(self._entries(block))
         if self.columns_of_file and self.selection == CsvColumns():
             constants = self.selection.constants(self.columns_of_file)
             for entry in entries:
@@ -141,7 +151,7 @@ class CsvRecordFormat(EncodedFormat):
 
     def parse_each(self, block: FileBlock) -> list[Any]:
         with long_fields():
-            return [self._entry(block, row) for row in self._rows(block)]
+            return list(self._entries(block))
 
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         with long_fields():
@@ -161,6 +171,7 @@ class CsvRecordFormat(EncodedFormat):
             **({} if self.comment is None else {"comment": self.comment}),
             **({"skip_rows": self.skip_rows} if self.skip_rows else {}),
             **({} if self.hive_partitioning else {"hive_partitioning": False}),
+            **({"union_by_name": True} if self.union_by_name else {}),
             **self.selection.describe(),
         }
 
@@ -218,12 +229,16 @@ class CsvRecordFormat(EncodedFormat):
                 f"the header names {', '.join(map(repr, repeated))} twice" if repeated else "the header row is empty"
             )
             raise head.error(0, problem, "correct the header, or pass fields= if the files have none")
-        if names:
+        if names and not self.union_by_name:
             self.selection.check((*names, *(column.name for column in self.columns_of_file)), head.path)
         return tuple(names)
 
     def with_fields(self, fields: tuple[str, ...]) -> "CsvRecordFormat":
         return replace(self, names=fields)
+
+    def with_all_columns(self, names: tuple[str, ...]) -> "CsvRecordFormat":
+        self.selection.check(names, "the files")
+        return self if self.selection.selected else replace(self, selection=replace(self.selection, selected=names))
 
     def with_columns(self, columns: tuple[FolderColumn, ...]) -> "CsvRecordFormat":
         own = self.names or ()
@@ -238,21 +253,31 @@ class CsvRecordFormat(EncodedFormat):
         header = self.headed and block.at == 0 and bool(lines)
         return len(lines) - lines.count("") - lines.count("\r") - header
 
-    def _entry(self, block: FileBlock, row: "_Row") -> Any:
-        """Return the entry of a row, or a bad record."""
-        names = self.names or ()
-        if isinstance(row.values, DecodingError):
-            return BadRecord(RawRecord(row.raw, names, columns=self.columns_of_file), row.values)
-        problem = f"the row that begins here has {len(row.values)} values for {len(names)} fields"
-        advice = "correct the row, or name the right delimiter= and fields="
-        if len(row.values) == len(names):
-            try:
-                constants = self.selection.constants(self.columns_of_file)
-                return self.selection.entry(names, row.values, constants)
-            except UnconvertibleError as error:
-                problem, advice = str(error), "correct the value, or give another type"
-        raw = RawRecord(row.raw, names, columns=self.columns_of_file)
-        return BadRecord(raw, block.error(row.at, problem, advice))
+    def _entries(self, block: FileBlock) -> Iterator[Any]:
+        """Yield the entry of each row, or a bad record."""
+        names, selection = self.names or (), self.selection
+        constants, is_plain = selection.constants(self.columns_of_file), selection == CsvColumns()
+        for row in self._rows(block):
+            values = row.values
+            if isinstance(values, DecodingError):
+                yield self._bad(row, values)
+                continue
+            if len(values) != len(names):
+                problem = f"the row that begins here has {len(values)} values for {len(names)} fields"
+                advice = "correct the row, or name the right delimiter= and fields="
+                yield self._bad(row, block.error(row.at, problem, advice))
+            elif is_plain:
+                yield {**dict(zip(names, values, strict=True)), **constants}
+            else:
+                try:
+                    entry: Any = selection.entry(names, values, constants)
+                except UnconvertibleError as error:
+                    advice = "correct the value, or give another type"
+                    entry = self._bad(row, block.error(row.at, str(error), advice))
+                yield entry
+
+    def _bad(self, row: "_Row", error: DecodingError) -> BadRecord:
+        return BadRecord(RawRecord(row.raw, self.names or (), columns=self.columns_of_file), error)
 
     def _rows(self, block: FileBlock) -> "Iterator[_Row]":
         """Yield the rows that are entries: all but blank ones and the header.
@@ -264,12 +289,13 @@ class CsvRecordFormat(EncodedFormat):
         skipped = body.at - block.at
         before = bytes(block.data[:skipped]).count(b"\n")
         is_header = self.headed and block.at == 0
-        for row in self._scan_lines(body) if self.newlines_in_values else self._scan(body, is_header):
+        rows = self._scan_lines(body, before) if self.newlines_in_values else self._scan(body, is_header, before)
+        for row in rows:
             if is_header:
                 self._check_header(body, row)
                 is_header = False
             elif row.values:
-                yield row._replace(at=skipped + row.at, line=before + row.line)
+                yield row._replace(at=skipped + row.at) if skipped else row
 
     @property
     def has_head(self) -> bool:
@@ -317,35 +343,64 @@ class CsvRecordFormat(EncodedFormat):
             raise block.error(
                 0,
                 f"the header is {', '.join(row.values)} where that of the first file is {', '.join(expected)}",
-                "read files with different fields by flows of their own",
+                HEADER_ADVICE,
             )
 
-    def _scan(self, block: FileBlock, headed: bool) -> "Iterator[_Row]":
-        """Yield each row of a block, with a header or without, in which every line is a row; slow."""
-        lines = list(decoded_lines(block, self.encoding, self.errors))
-        index = 0
-        while index < len(lines):
-            at, number, raw, text = lines[index]
-            index += 1
-            if self._is_comment(raw.data):
-                continue
-            if isinstance(text, DecodingError):
-                yield _Row(at, number, raw.data, text)
-                continue
-            try:
-                values = next(self._reader([text]), [])
-                # It may be the end of a value whose line end is where the file was cut.
-                stray = self._stray_quote(block, at) if not headed and self._has_stray_quote(text) else None
-                headed = False
-                yield _Row(at, number, raw.data, stray or values)
-            except csv.Error as error:
-                stop = index + self._lines_of_value(lines[index - 1 :])
-                problem = error if stop == index else csv.Error("a quoted value contains a line end")
-                data = b"\n".join([raw.data, *(line.raw.data for line in lines[index:stop])])
-                yield _Row(at, number, data, self._error(block, at, problem))
-                index = stop
+    def _scan(self, body: FileBlock, headed: bool, before: int) -> "Iterator[_Row]":
+        """Yield each row of a block, with a header or without, in which every line is a row.
 
-    def _lines_of_value(self, lines: list[DecodedLine]) -> int:
+        Args:
+            body: The block, without the lines before the header.
+            headed: Whether the first row is the header.
+            before: Number of line ends before the body in its block.
+        """
+        lines = list(decoded_lines(body, self.encoding, self.errors))
+        # An empty line is no row.
+        plain = ["" if self._is_no_row(line) else line.text for line in lines]
+        has_comments, index = self.comment is not None, 0
+        while index < len(lines):
+            # One reader for all lines up to the next that is no row by itself, because a reader per line is slow.
+            reader = self._reader(map(plain.__getitem__, range(index, len(plain))))  # type: ignore[arg-type]
+            first = index
+            try:
+                for values in reader:
+                    line, stop = lines[index], first + reader.line_num
+                    if stop != index + 1:
+                        break
+                    if has_comments and self._is_comment(line.raw):
+                        pass
+                    elif isinstance(line.text, DecodingError):
+                        yield _Row(line.at, before + line.number, line.raw, line.text)
+                    else:
+                        # It may be the end of a value whose line end is where the file was cut.
+                        is_stray = not headed and self._has_stray_quote(line.text)
+                        found = self._stray_quote(body, line.at) if is_stray else values
+                        yield _Row(line.at, before + line.number, line.raw, found)
+                        headed = False
+                    index = stop
+            except csv.Error:
+                pass
+            if index < len(lines):
+                row, index = self._invalid_row(body, lines, index)
+                yield row._replace(line=before + row.line)
+                headed = False
+
+    def _is_no_row(self, line: DecodedLine) -> bool:
+        return isinstance(line.text, DecodingError) or self._is_comment(line.raw)
+
+    def _invalid_row(self, body: FileBlock, lines: list[DecodedLine], index: int) -> "tuple[_Row, int]":
+        """Return the row that begins with a line that is no row by itself, and the index of the line after it."""
+        at, number, raw, text = lines[index]
+        try:
+            next(self._reader([str(text)]), [])
+        except csv.Error as error:
+            stop = index + 1 + self._lines_of_value(islice(lines, index, None))
+            problem = error if stop == index + 1 else csv.Error("a quoted value contains a line end")
+            data = b"\n".join([raw, *(line.raw for line in lines[index + 1 : stop])])
+            return _Row(at, number, data, self._error(body, at, problem)), stop
+        raise AssertionError("a line that is a row by itself")
+
+    def _lines_of_value(self, lines: Iterable[DecodedLine]) -> int:
         """Return the number of lines after the first that belong to its row, because a quoted value has line ends.
 
         0 if the lines make no row of the right length: then the first line is invalid by itself.
@@ -366,8 +421,8 @@ class CsvRecordFormat(EncodedFormat):
             return 0
         return used - 1 if len(row) == len(self.names or ()) else 0
 
-    def _scan_lines(self, block: FileBlock) -> "Iterator[_Row]":
-        """Yield each row of a block in which a row may be several lines; slow."""
+    def _scan_lines(self, block: FileBlock, before: int) -> "Iterator[_Row]":
+        """Yield each row of a block in which a row may be several lines, as `_scan` does; slow."""
         data = bytes(block.data)
         starts = [at for at, _ in raw_lines(data)]
         starts.append(len(data))
@@ -391,7 +446,7 @@ class CsvRecordFormat(EncodedFormat):
             bad = next((wrong[number] for number in range(line, stop) if number in wrong), None)
             if bad is None and isinstance(values, csv.Error):
                 bad = self._error(block, at, values)
-            yield _Row(at, line, raw, values if bad is None else bad)  # type: ignore[arg-type]
+            yield _Row(at, before + line, raw, values if bad is None else bad)  # type: ignore[arg-type]
             line = stop
 
     def _lines(self, text: str) -> Iterable[str]:

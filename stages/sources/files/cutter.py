@@ -8,6 +8,7 @@ from elastic.core.errors import DecodingError
 from elastic.core.model.chunk import SourcePiece
 from elastic.stages.sources.files.block import ByteRange, FileBlock
 from elastic.stages.sources.files.compression import PLAIN, codec_of, plain_bytes, skip
+from elastic.stages.sources.files.csv import HEADER_ADVICE
 from elastic.stages.sources.files.file_type import SIGNATURE_BYTES
 from elastic.stages.sources.files.format import RecordFormat
 from elastic.stages.sources.files.listing import FileListing, FoundFile, is_url
@@ -48,7 +49,7 @@ class FileCutter:
         for number in range(which, len(self.listing.files)):
             file = self.listing.files[number]
             codec = self._codec(file)
-            if names and not is_url(file.path):
+            if names and not is_url(file.path) and not self.format.union_by_name:
                 self._check_header(file, codec, names)
             if codec is None:
                 yield from self._ranges(file, (number, byte, mark), by_value)
@@ -63,6 +64,13 @@ class FileCutter:
                 if names := self._header(file, self._codec(file)):
                     return names
         return ()
+
+    def headers(self) -> dict[str, tuple[str, ...]]:
+        """Return the field names of each file; those of an empty file are an empty tuple."""
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        found = {file.path: self._header(file, self._codec(file)) for file in self.listing.files}
+        # One object per header, which is pickled once.
+        return {path: known.setdefault(names, names) for path, names in found.items()}
 
     def _ranges(
         self, file: FoundFile, begin: tuple[int, int, Mark], by_value: FileReader | None
@@ -123,7 +131,7 @@ class FileCutter:
                 file.path,
                 0,
                 f"the header is {', '.join(found)} where that of the first file is {', '.join(names)}",
-                "read files with different fields by flows of their own",
+                HEADER_ADVICE,
             )
 
 

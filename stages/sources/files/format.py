@@ -44,6 +44,11 @@ class RecordFormat(ABC):
         """True if folders `key=value/` below the given paths are columns of the records, which are dicts then."""
         return False
 
+    @property
+    def union_by_name(self) -> bool:
+        """True if the headers of the files may differ, and records have the columns of all files."""
+        return False
+
     def check_head(self, path: str, head: bytes) -> None:
         """Refuse a file that the format cannot read, by its first bytes.
 
@@ -140,6 +145,14 @@ class RecordFormat(ABC):
 
     def with_fields(self, fields: tuple[str, ...]) -> "RecordFormat":
         """Return this format with the field names of the files. Called only if `headed`."""
+        return self
+
+    def with_all_columns(self, names: tuple[str, ...]) -> "RecordFormat":
+        """Return this format for records with the columns of all files. Called only if `union_by_name`.
+
+        Raises:
+            UsageError: A column that the user names is not among them.
+        """
         return self
 
     def with_columns(self, columns: tuple[FolderColumn, ...]) -> "RecordFormat":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from elastic.core.errors import DecodingError
-from elastic.core.model.bad_record import BadRecord
+from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.core.model.folder_column import FolderColumn
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import split_lines, valid
@@ -63,9 +63,8 @@ class JsonLinesRecordFormat(EncodedLines):
 
     def _value(self, block: FileBlock, line: DecodedLine) -> Any:
         """Return the value of a line, or a bad record."""
-        raw = replace(line.raw, columns=self.columns_of_file)
         if isinstance(line.text, DecodingError):
-            return BadRecord(raw, line.text)
+            return BadRecord(self._raw(line), line.text)
         try:
             value = _decode(line.text)
             if not self.columns_of_file:
@@ -73,13 +72,17 @@ class JsonLinesRecordFormat(EncodedLines):
             return _extended(value, {column.name: column.value for column in self.columns_of_file})
         except _NoObjectError as error:
             problem = f"the line that begins here is {error} and has no columns, but the folders of the file name some"
-            return BadRecord(raw, block.error(line.at, problem, "correct it, or pass hive_partitioning=False"))
+            advice = "correct it, or pass hive_partitioning=False"
+            return BadRecord(self._raw(line), block.error(line.at, problem, advice))
         except json.JSONDecodeError as error:
             problem = f"the line that begins here is not JSON ({error.msg} at its character {error.pos})"
         except (ValueError, RecursionError) as error:
             problem = f"the JSON of the line that begins here cannot be read ({type(error).__name__}: {error})"
         advice = 'correct the line, or pass on_error="dead-letter" to keep bad lines apart'
-        return BadRecord(raw, block.error(line.at, problem, advice))
+        return BadRecord(self._raw(line), block.error(line.at, problem, advice))
+
+    def _raw(self, line: DecodedLine) -> RawRecord:
+        return RawRecord(line.raw, columns=self.columns_of_file)
 
 
 class _NoObjectError(ValueError):

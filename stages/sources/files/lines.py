@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from elastic.core.errors import DecodingError
-from elastic.core.model.bad_record import BadRecord
+from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
 from elastic.stages.sources.files.text_encoding import EncodedLines, decode_block, decoded_lines
@@ -118,7 +118,10 @@ class TextLines(EncodedLines):
 
     def parse_each(self, block: FileBlock) -> list[Any]:
         lines = decoded_lines(block, self.encoding, self.errors)
-        return [BadRecord(line.raw, line.text) if isinstance(line.text, DecodingError) else line.text for line in lines]
+        return [
+            BadRecord(RawRecord(line.raw), line.text) if isinstance(line.text, DecodingError) else line.text
+            for line in lines
+        ]
 
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         for number, (at, _) in enumerate(raw_lines(block.data)):

@@ -3,12 +3,14 @@
 from array import array
 from collections.abc import Collection, Mapping
 from copy import copy
+from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from elastic.core.contracts.source import Reader
 from elastic.core.errors import DecodingError, SourceError
 from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.core.model.chunk import Reference
+from elastic.core.model.folder_column import FolderColumn
 from elastic.stages.sources.files.block import ByteRange, FileBlock, align
 from elastic.stages.sources.files.compression import PLAIN, plain_bytes, skip
 from elastic.stages.sources.files.file_type import SIGNATURE_BYTES
@@ -44,6 +46,7 @@ class FileReader(Reader):
         format: Record format of the files, with known field names.
         remotes: fsspec file systems, by protocol.
         partitions: Columns in the names of the folders of the files.
+        headers: Field names of each file, if these differ.
         by_value_if_unseen: The master sends the bytes of a local file to nodes that do not see the file.
     """
 
@@ -53,12 +56,16 @@ class FileReader(Reader):
         remotes: Mapping[str, Any],
         partitions: PartitionColumns | None = None,
         *,
+        headers: Mapping[str, tuple[str, ...]] | None = None,
         by_value_if_unseen: bool,
     ) -> None:
         self.format = format
         self.remotes = dict(remotes)
         self.by_value_if_unseen = by_value_if_unseen
         self.partitions = partitions or PartitionColumns()
+        self._headers = dict(headers or {})
+        #: Columns of all files whose headers differ.
+        self._all_names = tuple(dict.fromkeys(chain.from_iterable(self._headers.values())))
         self._in_columns = False
         #: The last file whose format was asked for, and that format.
         self._format_of: tuple[str, RecordFormat] | None = None
@@ -139,11 +146,15 @@ class FileReader(Reader):
         return path if self.by_value_if_unseen and not is_url(path) else None
 
     def _format(self, path: str) -> RecordFormat:
-        """Return the format of a file, with the columns in the names of its folders."""
-        if not self.partitions.names:
+        """Return the format of a file, with the columns that are not in the file itself."""
+        if not self.partitions.names and not self._headers:
             return self.format
         if self._format_of is None or self._format_of[0] != path:
-            self._format_of = (path, self.format.with_columns(self.partitions.columns(path)))
+            own, columns = self._headers.get(path), self.partitions.columns(path)
+            format = self.format if own is None else self.format.with_fields(own)
+            missing = [name for name in self._all_names if name not in (*(own or ()), *self.partitions.names)]
+            columns += tuple(FolderColumn(name, None, "string") for name in missing)
+            self._format_of = (path, format.with_columns(columns))
         return self._format_of[1]
 
     def _places_in(self, reference: Reference) -> "_Places":

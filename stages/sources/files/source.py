@@ -101,13 +101,19 @@ class FileSource(Source):
         Raises:
             SourceError: As `cut` does.
         """
-        format, remotes = self._format, dict[str, Any]()
+        format, remotes, headers = self._format, dict[str, Any](), dict[str, tuple[str, ...]]()
         if self._format.hive_partitioning or format.headed or any(map(is_url, self._paths)):
             listing = self._listing or self._find_files()
             remotes = listing.remotes
-            if format.headed:
-                format = format.with_fields(FileCutter(listing, self._extended(listing), None).names())
-        return FileReader(format, remotes, self._partitions, by_value_if_unseen=self._ship == "auto")
+            cutter = FileCutter(listing, self._extended(listing), None)
+            if format.union_by_name:
+                headers = cutter.headers()
+                names = dict.fromkeys(chain.from_iterable(headers.values())) | dict.fromkeys(self._partitions.names)
+                format = format.with_all_columns(tuple(names))
+            elif format.headed:
+                format = format.with_fields(cutter.names())
+        by_value_if_unseen = self._ship == "auto"
+        return FileReader(format, remotes, self._partitions, headers=headers, by_value_if_unseen=by_value_if_unseen)
 
     def record_reader(self) -> FileReader:
         return FileReader(self._format, {}, by_value_if_unseen=False)
@@ -143,7 +149,7 @@ class FileSource(Source):
         `reader` then uses the files that were found first, so this method belongs to a copy of the source.
         """
         listing: FileListing | None = None
-        if any(map(is_url, self._paths)):
+        if self._format.union_by_name or any(map(is_url, self._paths)):
             listing = self._find_files()
             files = iter(listing.files)
         else:
@@ -158,7 +164,8 @@ class FileSource(Source):
             names = FileCutter(found, self._extended(found), None).names()
             if names or not self._format.headed:
                 break
-        self._listing = FileListing(tuple(head), remotes)
+        if listing is None or not self._format.union_by_name:
+            self._listing = FileListing(tuple(head), remotes)
         return self._peeked_pieces(chain(head, files), names, whole_chunks=whole_chunks)
 
     def _peeked_pieces(

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from elastic.core.errors import DecodingError, UsageError
-from elastic.core.model.bad_record import RawRecord
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.compression import PLAIN
 from elastic.stages.sources.files.file_type import check_stream, check_text
@@ -125,21 +124,50 @@ class DecodedLine(NamedTuple):
 
     at: int  #: Offset in the block, in bytes.
     number: int  #: Number of line ends before it.
-    raw: RawRecord  #: The line without its line end, and without the byte order mark of its file.
+    raw: bytes  #: The line without its line end, and without the byte order mark of its file.
     text: str | DecodingError  #: Its text, or the error of a line that is not valid in the encoding.
 
 
 def decoded_lines(block: FileBlock, encoding: str, errors: str) -> Iterator[DecodedLine]:
-    """Yield the lines of a block, each decoded by itself; slower than `decode_block`."""
-    for number, (at, line) in enumerate(raw_lines(block.data)):
-        if at + len(line) < len(block.data):
+    """Yield the lines of a block, each with its text or its error; slower than `decode_block`."""
+    size, lines = len(block.data), list(raw_lines(block.data))
+    texts = _texts(block, encoding, errors)
+    if texts is None or len(texts) != len(lines):
+        texts = None
+    for number, (at, line) in enumerate(lines):
+        is_ended = at + len(line) < size
+        if is_ended:
             line = line.removesuffix(b"\r")
-        text = decoded_or_error(FileBlock(block.path, block.at + at, line), encoding, errors)
+        text: str | DecodingError
+        if texts is None:
+            text = _text_or_error(block, at, line, encoding, errors)
+        else:
+            text = texts[number].removesuffix("\r") if is_ended else texts[number]
         if block.at + at == 0:
             line = line.removeprefix(codecs.BOM_UTF8)
-            if not line and len(block.data) <= len(codecs.BOM_UTF8):
+            if not line and size <= len(codecs.BOM_UTF8):
                 return  # nothing but the mark
-        yield DecodedLine(at, number, RawRecord(line), text)
+        yield DecodedLine(at, number, line, text)
+
+
+def _texts(block: FileBlock, encoding: str, errors: str) -> list[str] | None:
+    """Return the texts of the lines of a block, decoded together; None if they may differ from each one by itself."""
+    text = decoded_or_error(block, encoding, errors)
+    if isinstance(text, DecodingError) or (errors != "strict" and encoding != "utf-8"):
+        return None
+    texts = text.split("\n")
+    if not texts[-1]:
+        texts.pop()
+    return texts
+
+
+def _text_or_error(block: FileBlock, at: int, line: bytes, encoding: str, errors: str) -> str | DecodingError:
+    if block.at + at and not needs_recoding(encoding):
+        try:
+            return str(line, encoding, errors)
+        except UnicodeDecodeError:
+            pass
+    return decoded_or_error(FileBlock(block.path, block.at + at, line), encoding, errors)
 
 
 def decoded_or_error(block: FileBlock, encoding: str, errors: str) -> str | DecodingError:

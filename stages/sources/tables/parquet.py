@@ -19,6 +19,7 @@ from elastic.stages.sources.tables.partition_columns import PartitionColumns
 from elastic.stages.sources.tables.row_filter import Comparison, comparisons_of, row_filter
 from elastic.stages.sources.tables.table_entries import check_names, pack_table, pyarrow_module
 from elastic.stages.sources.tables.table_reader import TableReader
+from elastic.stages.sources.tables.union import extend_table, union_of
 from elastic.stages.sources.validation import distinct_names, one_of
 
 _MAGIC = b"PAR1"
@@ -48,12 +49,22 @@ class TableSelection:
     comparisons: tuple[Comparison, ...]
     #: Partition columns that the files do not contain.
     partitions: PartitionColumns = field(default_factory=PartitionColumns)
+    #: Arrow schema of the rows of all files; None if all files have the same columns.
+    schema: Any = None
 
     @property
     def stored(self) -> list[str]:
         """Columns to read from a file: those of the entries, and those to compare."""
         needed = dict.fromkeys([*self.columns, *(one.column for one in self.comparisons)])
         return [name for name in needed if name not in self.partitions.names]
+
+    def is_stored(self, column: str, schema: Any) -> bool:
+        """Return whether a file of a schema has a column itself, with the type that the rows have."""
+        if column in self.partitions.names:
+            return False
+        if self.schema is None:
+            return True
+        return column in schema.names and schema.field(column).type == self.schema.field(column).type
 
     def may_match(self, path: str) -> bool:
         """Return whether a row of a file may match, judged by the names of its folders."""
@@ -105,11 +116,16 @@ class ParquetReader(TableReader):
     def _selected(self, stored: Any, group: RowGroup) -> Any:
         pa, selection = pyarrow_module(), self._selection
         try:
-            table = stored.read_row_group(group.number, columns=selection.stored, use_threads=False)
+            own = stored.schema_arrow.names if selection.schema is not None else selection.stored
+            wanted = [name for name in selection.stored if name in own]
+            table = stored.read_row_group(group.number, columns=wanted, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise _damaged_error(group.path, f"its row group {group.number} cannot be read", error) from error
+        rows = stored.metadata.row_group(group.number).num_rows
+        if selection.schema is not None:
+            table = extend_table(table, selection.schema, selection.stored, rows)
         if selection.partitions.names:
-            values = selection.partitions.table(group.path, stored.metadata.row_group(group.number).num_rows)
+            values = selection.partitions.table(group.path, rows)
             columns = [*table.columns, *values.columns]
             table = pa.table(columns, schema=selection.partitions.extended(table.schema))
         expression = row_filter(selection.comparisons, table.schema, group.path)
@@ -130,6 +146,8 @@ class ParquetSource(Source):
             `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` and `not in`. Null fulfils `== None` only.
         hive_partitioning: Folders `key=value/` below the given paths are columns, unless the files contain these.
             Their values are integers, dates, booleans or strings. Conditions on them skip whole files.
+        union_by_name: The columns of files may differ: rows have those of all files, and null where their file has
+            none. The master reads the footers of all files first.
         ship: As for `FileSource`.
         storage_options: Parameters of the remote file system; not stored in the run's manifest.
 
@@ -137,13 +155,14 @@ class ParquetSource(Source):
         UsageError: A parameter is invalid, or pyarrow is not installed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the arguments of `read_parquet`
         self,
         paths: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
         *,
         columns: Sequence[str] | None = None,
         where: Any = None,
         hive_partitioning: bool = True,
+        union_by_name: bool = False,
         ship: str = "auto",
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -151,7 +170,9 @@ class ParquetSource(Source):
         self._paths = path_strings(paths)
         self._columns = None if columns is None else distinct_names("columns", columns)
         self._comparisons = comparisons_of(where)
-        self._hive_partitioning = bool(hive_partitioning)
+        self._hive_partitioning, self._union_by_name = bool(hive_partitioning), bool(union_by_name)
+        #: Mark of the last listing whose footers were all read, and the schema of the rows of its files.
+        self._known_union: tuple[Any, Any] | None = None
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
         self._listing: FileListing | None = None
@@ -191,18 +212,44 @@ class ParquetSource(Source):
             "columns": None if self._columns is None else list(self._columns),
             "where": [[one.column, one.operator, repr(one.value)] for one in self._comparisons],
             "hive_partitioning": self._hive_partitioning,
+            **({"union_by_name": True} if self._union_by_name else {}),
         }
+
+    def counted_entries(self) -> int | None:
+        """Return the number of rows in the footers; None with conditions."""
+        if self._comparisons:
+            return None
+        listing = find_files(self._paths, self._options)
+        selection, rows = self._selection(listing), 0
+        for file in listing.files:
+            with open_range(_whole(file), listing.remotes) as stored:
+                parquet = open_parquet(stored, file.path)
+                self._check_columns(file, parquet.schema_arrow, selection)
+                rows += parquet.metadata.num_rows
+        return rows
 
     def _selection(self, listing: FileListing) -> TableSelection:
         if not listing.files:
             return TableSelection(self._columns or (), self._comparisons)
-        file = listing.files[0]
-        with open_range(_whole(file), listing.remotes) as stored:
-            schema = open_parquet(stored, file.path).schema_arrow
+        file, union = listing.files[0], None
+        if self._union_by_name:
+            schema = union = self._union(listing)
+        else:
+            schema = _schema_in(file, listing)
         partitions = PartitionColumns.of(self._paths, listing.files) if self._hive_partitioning else PartitionColumns()
         partitions = partitions.without(schema.names)
         names = self._check_schema(file, partitions.extended(schema))
-        return TableSelection(self._columns or names, self._comparisons, partitions)
+        return TableSelection(self._columns or names, self._comparisons, partitions, union)
+
+    def _union(self, listing: FileListing) -> Any:
+        """Return the schema of the rows of all files."""
+        if self._known_union is None or self._known_union[0] != listing.mark:
+            schemas = {file.path: _schema_in(file, listing) for file in listing.files}
+            for path, schema in schemas.items():
+                check_names(schema.names, repr(path))
+            needed = None if self._columns is None else {*self._columns, *(one.column for one in self._comparisons)}
+            self._known_union = (listing.mark, union_of(schemas, needed))
+        return self._known_union[1]
 
     def _check_schema(self, file: FoundFile, schema: Any) -> tuple[str, ...]:
         """Return the columns of a file and of its folders."""
@@ -231,18 +278,25 @@ class ParquetSource(Source):
                     yield SourcePiece((index, group.number, listing.mark), tuple(group), None, block)
             number = 0
 
-    def _groups(self, file: FoundFile, stored: BinaryIO, selection: TableSelection) -> list[RowGroup]:
-        """Return the row groups of a file in which a row may match."""
-        parquet = open_parquet(stored, file.path)
-        schema, footer = parquet.schema_arrow, parquet.metadata
+    def _check_columns(self, file: FoundFile, schema: Any, selection: TableSelection) -> None:
+        """Check that a file has the selected columns."""
+        if selection.schema is not None:
+            return
         names = self._check_schema(file, selection.partitions.extended(schema))
         if self._columns is None and set(names) != set(selection.columns):
             raise SourceError(
                 f"{file.path!r} has the columns {', '.join(names)} where the first file has "
-                f"{', '.join(sorted(selection.columns))}; read such files by flows of their own, or pass columns=."
+                f"{', '.join(sorted(selection.columns))}; pass union_by_name=True for rows with the columns of all "
+                "files, or columns=, or read such files by flows of their own."
             )
+
+    def _groups(self, file: FoundFile, stored: BinaryIO, selection: TableSelection) -> list[RowGroup]:
+        """Return the row groups of a file in which a row may match."""
+        parquet = open_parquet(stored, file.path)
+        schema, footer = parquet.schema_arrow, parquet.metadata
+        self._check_columns(file, schema, selection)
         chosen = set(range(footer.num_row_groups))
-        in_file = [one for one in self._comparisons if one.column not in selection.partitions.names]
+        in_file = [one for one in self._comparisons if selection.is_stored(one.column, schema)]
         expression = row_filter(in_file, schema, file.path, only_skipping=True)
         if expression is not None:
             fragment = pyarrow_module(".dataset").ParquetFileFormat().make_fragment(stored)
@@ -286,6 +340,11 @@ def open_parquet(file: BinaryIO, path: str, footer: Any = None) -> Any:
 def _damaged_error(path: str, what: str, error: Exception) -> SourceError:
     reason = str(error).partition("\n")[0].rstrip(".")
     return SourceError(f"{path!r} cannot be read, because {what} ({reason}); get the file again.")
+
+
+def _schema_in(file: FoundFile, listing: FileListing) -> Any:
+    with open_range(_whole(file), listing.remotes) as stored:
+        return open_parquet(stored, file.path).schema_arrow
 
 
 def _whole(file: FoundFile) -> ByteRange:
