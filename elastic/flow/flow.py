@@ -311,10 +311,13 @@ class Flow:
         return schema_of(self._looked_at("schema"), checked_count("schema", n, least=1))
 
     def count(self, **options: Unpack[GivenOptions]) -> int:
-        """Run this flow and return its number of records; a frame has as many as it has rows.
+        """Return the number of records of this flow; a frame has as many as it has rows.
+
+        This process counts and leaves no run, unless options say otherwise. Of Parquet files without transforms or
+        conditions, it reads the footers only.
 
         Args:
-            options: As for `run`.
+            options: As for `run`; `cluster="local"` counts by the workers of this machine, `persist=True` keeps a run.
 
         Raises the errors of `run`.
         """

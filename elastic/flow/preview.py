@@ -30,6 +30,8 @@ from elastic.stages.worker.pipeline import Pipeline
 
 #: Width of a table where there is no terminal, in columns.
 _TEXT_WIDTH = 120
+#: Options of a count.
+_IN_THIS_PROCESS = {"cluster": "inline", "persist": False}
 #: Records that a notebook shows of a flow.
 _HTML_RECORDS = 5
 
@@ -115,13 +117,19 @@ def schema_of(step: Step, count: int) -> RecordSchema:
 
 
 def count_records(step: Step) -> int:
-    """Run a step and return the number of its records; a frame has as many as it has rows. Raises as `run` does."""
-    known = step.source.expected_entries() if not step.transforms else None
-    if known is not None:
-        return known
+    """Count the records of a step in this process, and leave no run; a frame has as many as it has rows.
+
+    Other values of `cluster` and `persist` that the user has given count. Raises as `run` does.
+    """
+    if not step.transforms:
+        with wrap_source_errors():
+            known = copy.copy(step.source).counted_entries()
+        if known is not None:
+            return known
+    options = step.options.with_defaults(_IN_THIS_PROCESS)
     has_frames = any(isinstance(transform, OF_FRAMES) for transform in step.transforms)
     transforms = (*step.transforms, Map(_height)) if has_frames else step.transforms
-    counted = Step.of(step.source, transforms, Sum() if has_frames else Size(), step.options)
+    counted = Step.of(step.source, transforms, Sum() if has_frames else Size(), options)
     count: int = run(counted).value
     return count
 

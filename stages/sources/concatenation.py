@@ -134,6 +134,9 @@ class ConcatenatedSource(Source):
     def expected_entries(self) -> int | None:
         return _sum([source.expected_entries() for source in self._sources])
 
+    def counted_entries(self) -> int | None:
+        return _sum([source.counted_entries() for source in self._sources])
+
     def _peeked_pieces(self, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
         chunk = 0
         for number, source in enumerate(self._sources):

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import math
+import os
 import sqlite3
 import sys
 from collections import deque
@@ -496,6 +497,35 @@ def test_a_count_that_is_known_starts_no_run(home: Path) -> None:
     assert elastic.from_iterable([1, 2]).count() == 2
     assert elastic.from_iterable({1, 2}).count() == 2
     assert list(home.iterdir()) == []
+
+
+def test_a_count_runs_in_this_process_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n\n1\n2\n")
+    rows = elastic.read_csv(tmp_path / "a.csv")
+    assert rows.count() == 2
+    assert rows.map(lambda row: os.getpid()).filter(lambda pid: pid == os.getpid()).count() == 2
+    assert list(home.iterdir()) == []
+    assert rows.count(persist=True) == 2
+    assert len(list((home / "runs").iterdir())) == 1
+
+
+def test_rows_of_parquet_are_counted_by_their_footers(tmp_path: Path) -> None:
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    (tmp_path / "data/k=1").mkdir(parents=True)
+    path = tmp_path / "data/k=1/a.parquet"
+    parquet.write_table(pa.table({"n": list(range(1000))}), path, row_group_size=100)
+    flow = elastic.read_parquet(tmp_path / "data")
+    assert flow.map(dict).count() == elastic.read_parquet(tmp_path / "data", where=("n", ">=", 0)).count() == 1000
+    assert elastic.read_parquet(tmp_path / "data", where=("n", "<", 10)).count() == 10
+    stored = bytearray(path.read_bytes())
+    stored[4:100] = bytes(96)
+    path.write_bytes(stored)
+    assert flow.count() == (flow + flow).count() // 2 == 1000
+    with pytest.raises(elastic.ElasticError):
+        flow.map(dict).count()
+    parquet.write_table(pa.table({"m": [1]}), tmp_path / "data/k=1/b.parquet")
+    with pytest.raises(elastic.ElasticError, match="has the columns m"):
+        flow.count()
 
 
 def test_a_notebook_shows_escaped_records() -> None:

@@ -146,6 +146,14 @@ class Source(ABC):
         """Return the total number of entries, if known without reading."""
         return None
 
+    def counted_entries(self) -> int | None:
+        """Return the total number of entries, if counting them is less work than reading them.
+
+        Raises:
+            SourceError: The source is missing or cannot be read.
+        """
+        return self.expected_entries()
+
     def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
         """Yield the first pieces, each with its number, for a look at the data before a run.
 
