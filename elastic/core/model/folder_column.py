@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from typing import Any, NamedTuple
 
-#: Types of folder columns, by the names of their Arrow types. A text has the first whose form it has.
+#: Types of folder columns, by the names of their Arrow types. A string has the first whose form it has.
 FOLDER_TYPES = ("int64", "date32", "bool", "string")
 
 #: Whole numbers in their only usual form, so that none loses digits: 007 is a string.
@@ -27,7 +27,7 @@ class FolderColumn(NamedTuple):
 
 
 def value_of(text: str | None, kind: str) -> Any:
-    """Return the value of a text, or None if it does not have the form of a type."""
+    """Return the value of a string, or None if it does not have the form of a type."""
     if text is None:
         return None
     if kind == "string":
