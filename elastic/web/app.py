@@ -51,6 +51,7 @@ from elastic.web.security.identity import SessionAuthenticator
 from elastic.web.security.logins import Logins
 from elastic.web.security.middleware import Shield
 from elastic.web.security.passwords import absent_hash
+from elastic.web.security.request_rates import RequestRates
 
 #: Minimum size of a compressed response (bytes). Compression shrinks the list of 50 DAGs to a tenth.
 _MIN_COMPRESSED = 4096
@@ -118,6 +119,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.state.sessions = sessions
     app.state.authenticator = SessionAuthenticator(context.database, sessions, context.clock)
     app.state.logins = Logins(context.database, sessions, context.clock)
+    app.state.rates = RequestRates()
     app.state.is_stopping = False
     app.state.feed = ChangeFeed(
         lambda: ChangePoller(context.database, context.runs_folder), lambda: bool(app.state.is_stopping)

@@ -1,7 +1,8 @@
 """Errors of requests: each becomes a page, or below `/api` a problem document (RFC 9457)."""
 
 import logging
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from http import HTTPStatus
 from urllib.parse import quote
@@ -41,6 +42,11 @@ class WebError(Exception):
     def __init__(self, sentence: str, hint: str = "", near: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(sentence, hint, near)
         self.sentence, self.hint, self.near = sentence, hint, tuple(near)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the response."""
+        return {}
 
     def __str__(self) -> str:
         return self.sentence
@@ -107,6 +113,34 @@ class TooManyRequests(WebError):  # noqa: N818 - the name of the status
     """The client sends too many requests of this kind."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+class TokenTooFast(TooManyRequests):
+    """An API token sends too many requests.
+
+    Args:
+        seconds: Seconds after which it may send another one.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("The API token sends too many requests.", "Wait, and send at most 20 requests a second.")
+        self.seconds = seconds
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(max(1, math.ceil(self.seconds)))}
+
+
+class PreconditionFailed(WebError):  # noqa: N818 - the name of the status
+    """The object has changed since the client read it."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+
+
+class UnprocessableRequest(WebError):  # noqa: N818 - the name of the status
+    """The request is well-formed, but its parts contradict each other."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 class UnsupportedBody(WebError):  # noqa: N818 - the name of the status
@@ -197,7 +231,9 @@ def _of_web_error(request: Request, error: Exception) -> Response:
         return RedirectResponse(_login_url(request), status_code=303)
     if isinstance(error, NewPasswordNeeded) and not is_api(request):
         return RedirectResponse("/account", status_code=303)
-    return error_response(request, error.status, error.sentence, error.hint, error.near, title=error.title)
+    response = error_response(request, error.status, error.sentence, error.hint, error.near, title=error.title)
+    response.headers.update(error.headers)
+    return response
 
 
 def _login_url(request: Request) -> str:

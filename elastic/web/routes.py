@@ -11,7 +11,16 @@ from starlette.responses import Response
 
 from elastic.db import audit
 from elastic.web.context import context_of
-from elastic.web.errors import BadRequest, Forbidden, NewPasswordNeeded, Unauthorized, UnsupportedBody
+from elastic.web.errors import (
+    BadRequest,
+    Forbidden,
+    NewPasswordNeeded,
+    TokenTooFast,
+    Unauthorized,
+    UnsupportedBody,
+    is_api,
+)
+from elastic.web.idempotency import KEY_HEADER, answer_once
 from elastic.web.security.csrf import FIELD, HEADER, SAFE_METHODS, is_same_origin, is_token_of
 from elastic.web.security.identity import Identity
 from elastic.web.security.rights import LEAST_ROLE, PUBLIC, Public, Right
@@ -39,6 +48,8 @@ class GuardedRoute(APIRoute):
 
     #: None until the router sets it; such a route refuses every request
     requires: Requirement | None = None
+    #: whether its responses contain secrets, which are not stored
+    has_secret: bool = False
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -51,10 +62,21 @@ class GuardedRoute(APIRoute):
                 return await handle(request)
             identity = await _identified(request, self.requires)
             if request.method not in SAFE_METHODS:
+                if KEY_HEADER in request.headers:
+                    # Forms read the body as a stream; this keeps it for the digest of the request.
+                    await request.body()
                 await _check_csrf(request, identity)
             address = request.client.host if request.client else ""
             with audit.acting_for(audit.Actor(identity.username, address)):
-                return await handle(request)
+                key = request.headers.get(KEY_HEADER)
+                if key is None or request.method in SAFE_METHODS or not is_api(request):
+                    return await handle(request)
+                if self.has_secret:
+                    raise BadRequest(
+                        f"The response contains a secret, which is not kept for the header {KEY_HEADER}.",
+                        "Send the request without it.",
+                    )
+                return await answer_once(request, identity.username, key, handle)
 
         return guarded
 
@@ -65,12 +87,21 @@ class Router(APIRouter):
     def __init__(self, **options: Any) -> None:
         super().__init__(route_class=GuardedRoute, **options)
 
-    def add_api_route(self, path: str, endpoint: Any, *, requires: Requirement | None = None, **options: Any) -> None:
+    def add_api_route(
+        self,
+        path: str,
+        endpoint: Any,
+        *,
+        requires: Requirement | None = None,
+        has_secret: bool = False,
+        **options: Any,
+    ) -> None:
         """Add a route with its requirement."""
         super().add_api_route(path, endpoint, **options)
         route = self.routes[-1]
         assert isinstance(route, GuardedRoute)  # noqa: S101 - the class of the routes of this router
         route.requires = requires
+        route.has_secret = has_secret
 
     def api_route(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
         """Return a decorator that adds a route."""
@@ -107,6 +138,10 @@ async def _identified(request: Request, requires: Requirement | None) -> Identit
     request.state.identity = identity
     if identity is None:
         raise Unauthorized("This needs a login or an API token.", "Log in, or send a valid token.")
+    if identity.token_id is not None:
+        wait: float = request.app.state.rates.take(identity.token_id)
+        if wait:
+            raise TokenTooFast(wait)
     if not isinstance(requires, Right) or not identity.may(requires):
         right = requires if isinstance(requires, Right) else Right.MANAGE_USERS
         raise Forbidden(

@@ -45,9 +45,9 @@ class TestDatabase:
 
     def test_it_is_made_checked_and_emptied(self, home: Path) -> None:
         refused(elastic("db", "check"), 1, "has no tables yet")
-        assert "now has version 0005 (before: empty)" in elastic("db", "migrate").out
-        assert "already has version 0005" in elastic("db", "migrate").out
-        assert elastic("db", "check").out == f"sqlite:///{home}/elastic.db answers and has version 0005\n"
+        assert "now has version 0006 (before: empty)" in elastic("db", "migrate").out
+        assert "already has version 0006" in elastic("db", "migrate").out
+        assert elastic("db", "check").out == f"sqlite:///{home}/elastic.db answers and has version 0006\n"
         assert elastic("pools", "set", "narrow", "1").code == 0
         assert elastic("db", "reset", "-y").code == 0
         assert "narrow" not in elastic("pools", "list").out

@@ -8,7 +8,7 @@ from elastic.db.schema.scheduling import dag_cursor, dag_file, dag_version, run_
 from elastic.db.schema.secrets import connection, variable
 from elastic.db.schema.tasks import task_attempt, task_instance, xcom
 from elastic.db.schema.types import metadata
-from elastic.db.schema.users import api_token, login_try, session, user_account
+from elastic.db.schema.users import api_token, idempotency_key, login_try, session, user_account
 
 __all__ = [
     "api_token",
@@ -22,6 +22,7 @@ __all__ = [
     "dag_run_attempt",
     "dag_structure",
     "dag_version",
+    "idempotency_key",
     "import_error",
     "job",
     "log",

@@ -3,10 +3,11 @@
 - user_account: names, roles and hashes of passwords
 - session: logged-in browsers. A row has the digest of the session id.
 - api_token: tokens of programs, stored as digests
+- idempotency_key: answers to requests of the API, which repeated requests get again
 - login_try: failed logins of the last minutes, which delay further logins
 """
 
-from sqlalchemy import Boolean, Column, Index, String, Table, false, true
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, false, true
 
 from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, Label, LongText, Serial, Word, metadata
 
@@ -68,5 +69,23 @@ login_try = Table(
     Column("address", Digest, nullable=False),
     Column("at", Instant, nullable=False),
     Index("ix_login_try_address", "address", "at"),
+    **OPTIONS,
+)
+
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    #: SHA-256 of the user and the key
+    Column("digest", Digest, primary_key=True),
+    #: SHA-256 of method, path, query and body
+    Column("request_digest", Digest, nullable=False),
+    #: null while the request runs
+    Column("status", Integer),
+    #: JSON object
+    Column("headers", LongText),
+    Column("body", LongText),
+    Column("at", Instant, nullable=False),
+    Index(None, "at"),
     **OPTIONS,
 )

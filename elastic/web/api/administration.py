@@ -188,7 +188,7 @@ def tokens(request: Request) -> Response:
     return answer(request, {"items": ApiTokenStore(context_of(request).database).all(), "next": None})
 
 
-@router.post("/tokens", requires=Right.MANAGE_TOKENS, status_code=201)
+@router.post("/tokens", requires=Right.MANAGE_TOKENS, status_code=201, has_secret=True)
 def create_token(request: Request, body: TokenBody) -> Response:
     """Create a token of the user. Only this response contains it."""
     identity, context, secret = _user(request), context_of(request), new_token()

@@ -32,6 +32,8 @@ class Identity:
     is_password_initial: bool = False
     #: id of the session; empty for an API token
     session_id: str = field(default="", repr=False)
+    #: id of the API token; None for a session
+    token_id: int | None = None
     #: when the API token of the request expires; None for a session, and for a token without expiry
     expires_at: dt.datetime | None = None
 
@@ -106,4 +108,4 @@ class SessionAuthenticator(Authenticator):
         if found.used_at is None or time - found.used_at > _TOUCH_AFTER:
             with suppress(DatabaseError):
                 self._tokens.touch(found.id, time)
-        return Identity(username=found.username, role=found.role, expires_at=found.expires_at)
+        return Identity(username=found.username, role=found.role, token_id=found.id, expires_at=found.expires_at)
