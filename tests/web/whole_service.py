@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastapi import FastAPI
-from sqlalchemy import update
+from sqlalchemy import delete, insert, update
 
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db.database import Database
 from elastic.db.encryption import add_key, cipher_of
 from elastic.db.records import DagRun
-from elastic.db.schema import dag_code, task_attempt
+from elastic.db.schema import dag_code, dag_cursor, task_attempt
 from elastic.db.stores.api_tokens import ApiTokenStore
 from elastic.db.stores.connections import ConnectionStore
 from elastic.db.stores.dags import set_import_errors
@@ -157,11 +157,13 @@ def fill(context: WebContext, home: Path) -> DagRun:
 
 
 def _adjust(database: Database, run: DagRun) -> None:
-    """Write that the failed task instance ran the flow, and a short source of the DAG."""
+    """Write that the failed task instance ran the flow, a short source of the DAG, and its next run."""
     failed = (task_attempt.c.run_id == run.run_id) & (task_attempt.c.state == TaskState.FAILED)
     with database.begin() as connection:
         connection.execute(update(task_attempt).where(failed).values(flow_run_id=RUN))
         connection.execute(update(dag_code).values(source=_SOURCE))
+        connection.execute(delete(dag_cursor).where(dag_cursor.c.dag_id == run.dag_id))
+        connection.execute(insert(dag_cursor).values(dag_id=run.dag_id, next_run_at=run.data_interval_end))
 
 
 def _fill_administration(context: WebContext) -> None:
