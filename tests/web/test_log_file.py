@@ -119,6 +119,19 @@ def test_a_log_without_errors_has_no_first_error(tmp_path: Path) -> None:
         assert log.first_error() is None
 
 
+@pytest.mark.parametrize("count", [1, 60_000])
+@pytest.mark.parametrize("prefix", ["", "x" * 100, "[2026-03-03 02:00:00,001] "])
+def test_only_the_head_of_a_line_makes_it_an_error(tmp_path: Path, prefix: str, count: int) -> None:
+    path, noise = tmp_path / "log", f"{prefix} ERROR - x starting @ Traceback (most recent\n" * count
+    path.write_text(noise)
+    with open_log(tmp_path, path) as log:
+        assert log.first_error() is None
+    error = "[2026-03-03 02:00:00,001] {execute.py:91} CRITICAL - failed\n"
+    path.write_text(f"{error}New run starting @2026\n{noise}{error}")
+    with open_log(tmp_path, path) as log:
+        assert log.first_error() == log.size - len(error)
+
+
 def test_the_end_of_a_gigabyte_is_read_in_one_piece(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("wb") as file:
