@@ -16,6 +16,7 @@ from tests.faults.cluster import PARTS
 from tests.faults.report import Report
 from tests.faults.simulated_flow import SCENARIOS
 from tests.faults.simulation import play
+from tests.faults.writing import TARGETS
 
 
 def main() -> int:
@@ -27,12 +28,14 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--seed", type=int, help="replay this simulated run, and nothing else")
     parser.add_argument(
-        "--layers", default="ASBMC", help="A simulated, S schedulers, B crash points, M mutants, C real Ray"
+        "--layers", default="ASBMC", help="A simulated, S schedulers, B crash points, M mutants, C real Ray, W writes"
     )
     parser.add_argument("--stride", type=int, help="try every so many crash points")
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, help="with crash points; all by default")
     parser.add_argument("--cluster-seconds", type=float, help="seconds for real Ray")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="of real Ray, what is done")
+    parser.add_argument("--kills", type=int, help="of flows that write, for each target")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, help="of flows that write")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--show", type=Path, nargs="+", help="run nothing; add up what --json has printed into files")
     given = parser.parse_args()
@@ -52,6 +55,10 @@ def main() -> int:
     if given.cluster_seconds is not None:
         amount = replace(amount, aims=replace(AMOUNTS["full"].aims, seconds=given.cluster_seconds))
     amount = replace(amount, aims=replace(amount.aims, parts=tuple(given.parts)))
+    if given.kills is not None:
+        amount = replace(amount, writes=given.kills)
+    if given.targets is not None:
+        amount = replace(amount, targets=tuple(given.targets))
     # SIGTERM must also end the clusters that the campaign has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = carry_out(given.amount, amount, given.first_seed, given.layers, _say)

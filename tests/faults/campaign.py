@@ -18,6 +18,7 @@ from tests.faults.refusal import REFUSALS, refuse
 from tests.faults.report import Layer, Report
 from tests.faults.simulated_flow import SCENARIOS
 from tests.faults.simulation import Outcome, play
+from tests.faults.writing import TARGETS, attack_writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class Amount:
     scenarios: tuple[str, ...] = tuple(SCENARIOS)
     #: of real clusters
     aims: Aims = field(default_factory=Aims)
+    #: kills of flows that write, for each of the targets
+    writes: int = 5
+    targets: tuple[str, ...] = ("folder",)
 
 
 AMOUNTS = {
@@ -42,6 +46,8 @@ AMOUNTS = {
         scheduler_seeds=600,
         stride=1,
         aims=Aims(workers=100, nodes=20, masters=20, heads=6, starts=500, times=2, seconds=7200),
+        writes=100,
+        targets=TARGETS,
     ),
 }
 
@@ -161,7 +167,7 @@ def attack(report: Report, aims: Aims, seed: int) -> None:
 
 
 def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say) -> Report:
-    """Run a campaign: some of the layers A, S, B and C, and M for the mutants."""
+    """Run a campaign: some of the layers A, S, B, C and W, and M for the mutants."""
     report = Report(name, seeds=(first_seed, first_seed + amount.seeds))
     if "A" in layers:
         simulate(report.simulated, range(*report.seeds), say)
@@ -178,5 +184,7 @@ def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say)
             say(f"mutant {catch.mutant}: {'caught' if catch.caught else 'NOT CAUGHT'}")
     if "C" in layers:
         attack(report, amount.aims, first_seed)
-    report.skipped += [f"layer {letter}: not asked for" for letter in "ASBMC" if letter not in layers]
+    if "W" in layers:
+        attack_writes(report.written, amount.targets, amount.writes, first_seed, say)
+    report.skipped += [f"layer {letter}: not asked for" for letter in "ASBMCW" if letter not in layers]
     return report

@@ -65,13 +65,14 @@ class Report:
     tasks: Layer = field(default_factory=Layer)
     points: Layer = field(default_factory=Layer)
     real: Layer = field(default_factory=Layer)
+    written: Layer = field(default_factory=Layer)
     catches: list[Catch] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
     @property
     def layers(self) -> dict[str, Layer]:
         """All layers by their names."""
-        return {"A": self.simulated, "S": self.tasks, "B": self.points, "C": self.real}
+        return {"A": self.simulated, "S": self.tasks, "B": self.points, "C": self.real, "W": self.written}
 
     @property
     def problems(self) -> list[str]:
@@ -127,7 +128,7 @@ class Report:
         ]
         rows: list[tuple[str, list[Any]]] = [
             ("runs", [layer.runs for layer in layers]),
-            ("seeds", [self._seeds(self.simulated), self._seeds(self.tasks), "", ""]),
+            ("seeds", [self._seeds(self.simulated), self._seeds(self.tasks), *[""] * (len(layers) - 2)]),
             ("entries, of S task instances", [layer.entries for layer in layers]),
             ("faults", [layer.faults.total() for layer in layers]),
             ("of these, outcome unknown", [sum(layer.faults[kind] for kind in _UNKNOWN) for layer in layers]),
@@ -141,7 +142,8 @@ class Report:
             ("everything that was wrong", [len(layer.problems) for layer in layers]),
             ("minutes", [f"{layer.seconds / 60:.1f}" for layer in layers]),
         ]
-        head = ["| | A: simulated | S: schedulers | B: crash points | C: real Ray |", "|---|---:|---:|---:|---:|"]
+        names = "A: simulated | S: schedulers | B: crash points | C: real Ray | W: writes"
+        head = [f"| | {names} |", "|---|---:|---:|---:|---:|---:|"]
         return head + [f"| {name} | {' | '.join(map(_written, values))} |" for name, values in rows]
 
     def _seeds(self, layer: Layer) -> str:

@@ -15,8 +15,10 @@ from tests.faults.master_job import simulate_schedulers
 from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, WithoutBitCheck
 from tests.faults.mutant_hunt import ON_DISK, check_of, on_disk
 from tests.faults.power import can_record
+from tests.faults.report import Layer
 from tests.faults.sample_flows import difference
 from tests.faults.simulation import Parts, play
+from tests.faults.writing import attack_writes
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +55,12 @@ def test_a_seed_replays_in_another_process(seed: int) -> None:
     assert f"{here.masters} masters, {here.seconds:.1f} simulated seconds" in there.stdout
     told = {line.split(maxsplit=1)[1]: int(line.split()[0]) for line in there.stdout.splitlines()[2:]}
     assert told == dict(here.faults)
+
+
+def test_a_flow_that_writes_keeps_each_record_once_when_its_master_is_killed() -> None:
+    layer = Layer()
+    attack_writes(layer, ("folder",), 1, 3, lambda text: None)
+    assert (layer.problems, layer.faults.total()) == ([], 1)
 
 
 @pytest.mark.parametrize("mutant", SIMULATED, ids=lambda mutant: mutant.name)
