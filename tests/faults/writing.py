@@ -5,6 +5,7 @@ PLAN is a `Job` as JSON.
 """
 
 import json
+import logging
 import os
 import random
 import signal
@@ -191,6 +192,7 @@ def _s3() -> Iterator[Place]:
     import fsspec
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
