@@ -8,12 +8,13 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elastic.db.stores.api_tokens import ApiTokenStore
-from elastic.db.stores.connections import ConnectionStore
+from elastic.db.records import Pool
+from elastic.db.stores.api_tokens import ApiToken, ApiTokenStore
+from elastic.db.stores.connections import ConnectionStore, ListedConnection
 from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.users import Role, User, UserStore
 from elastic.db.stores.variables import VariableStore
-from elastic.web.api.answers import PREFIX, Name, answer
+from elastic.web.api.answers import PREFIX, Name, Page, answer
 from elastic.web.context import context_of
 from elastic.web.errors import NotFound, Unauthorized
 from elastic.web.pages.admin_frame import cipher
@@ -79,20 +80,54 @@ class TokenBody(BaseModel, extra="forbid"):
     days: int = Field(default=90, ge=0, le=3650, description="0 for no end")
 
 
-@router.get("/me", requires=Right.READ)
+class Me(BaseModel):
+    """User of a request."""
+
+    username: str
+    role: Role
+
+
+class VariableView(BaseModel):
+    """Variable without its value."""
+
+    key: str
+    description: str | None
+
+
+class UserView(BaseModel):
+    """User without the hash of the password."""
+
+    username: str
+    role: Role
+    is_active: bool
+    created_at: dt.datetime
+    logged_in_at: dt.datetime | None
+
+
+class NewToken(BaseModel):
+    """Token of a user."""
+
+    id: int
+    #: the token, which only this response contains
+    token: str
+    role: Role
+    expires_at: dt.datetime | None
+
+
+@router.get("/me", requires=Right.READ, response_model=Me)
 def me(request: Request) -> Response:
     """Return the user of the token or the session."""
     identity = _user(request)
     return answer(request, {"username": identity.username, "role": identity.role})
 
 
-@router.get("/pools", requires=Right.READ)
+@router.get("/pools", requires=Right.READ, response_model=Page[Pool])
 def pools(request: Request) -> Response:
     """List the pools with their used slots."""
     return answer(request, {"items": PoolStore(context_of(request).database).all(), "next": None})
 
 
-@router.put("/pools/{name}", requires=Right.MANAGE_POOLS)
+@router.put("/pools/{name}", requires=Right.MANAGE_POOLS, response_model=Pool)
 def put_pool(request: Request, name: Name, body: PoolBody) -> Response:
     """Create or change a pool."""
     store = PoolStore(context_of(request).database)
@@ -107,7 +142,7 @@ def delete_pool(request: Request, name: Name) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/variables", requires=Right.READ_VARIABLES)
+@router.get("/variables", requires=Right.READ_VARIABLES, response_model=Page[VariableView])
 def variables(request: Request) -> Response:
     """List the names of the variables."""
     keys = VariableStore(context_of(request).database, cipher(request)).keys()
@@ -128,7 +163,7 @@ def delete_variable(request: Request, name: Name) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/connections", requires=Right.READ_CONNECTIONS)
+@router.get("/connections", requires=Right.READ_CONNECTIONS, response_model=Page[ListedConnection])
 def connections(request: Request) -> Response:
     """List the connections, and whether each has a password."""
     return answer(request, {"items": _connections(request).listed(), "next": None})
@@ -150,14 +185,14 @@ def delete_connection(request: Request, name: Name) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/users", requires=Right.MANAGE_USERS)
+@router.get("/users", requires=Right.MANAGE_USERS, response_model=Page[UserView])
 def users(request: Request) -> Response:
     """List the users."""
     found = UserStore(context_of(request).database).all()
     return answer(request, {"items": [_shown(user) for user in found], "next": None})
 
 
-@router.post("/users", requires=Right.MANAGE_USERS, status_code=201)
+@router.post("/users", requires=Right.MANAGE_USERS, status_code=201, response_model=UserView)
 def create_user(request: Request, body: UserBody) -> Response:
     """Create a user."""
     store = UserStore(context_of(request).database)
@@ -165,7 +200,7 @@ def create_user(request: Request, body: UserBody) -> Response:
     return answer(request, _shown(store.get(body.username)), 201, Location=f"{PREFIX}/users/{body.username}")
 
 
-@router.patch("/users/{name}", requires=Right.MANAGE_USERS)
+@router.patch("/users/{name}", requires=Right.MANAGE_USERS, response_model=UserView)
 def change_user(request: Request, name: Name, body: UserChange) -> Response:
     """Change the role, the password or the state of a user, which ends the sessions of the user."""
     store = UserStore(context_of(request).database)
@@ -182,13 +217,13 @@ def delete_user(request: Request, name: Name) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/tokens", requires=Right.MANAGE_TOKENS)
+@router.get("/tokens", requires=Right.MANAGE_TOKENS, response_model=Page[ApiToken])
 def tokens(request: Request) -> Response:
     """List the tokens of all users, without their secrets."""
     return answer(request, {"items": ApiTokenStore(context_of(request).database).all(), "next": None})
 
 
-@router.post("/tokens", requires=Right.MANAGE_TOKENS, status_code=201, has_secret=True)
+@router.post("/tokens", requires=Right.MANAGE_TOKENS, status_code=201, has_secret=True, response_model=NewToken)
 def create_token(request: Request, body: TokenBody) -> Response:
     """Create a token of the user. Only this response contains it."""
     identity, context, secret = _user(request), context_of(request), new_token()

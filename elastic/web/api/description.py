@@ -7,14 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from elastic.version import __version__
-from elastic.web.api.answers import PREFIX, answer
+from elastic.web.api.answers import PREFIX, Problem, answer
 from elastic.web.routes import GuardedRoute, Router
 from elastic.web.security.rights import LEAST_ROLE, Right
 
 router = Router(prefix=PREFIX, tags=["description"])
 
 
-@router.get("/openapi.json", requires=Right.READ)
+@router.get("/openapi.json", requires=Right.READ, response_model=dict[str, Any])
 def openapi(request: Request) -> Response:
     """Return the description of the API."""
     return answer(request, describe(request.app.router.routes))
@@ -30,11 +30,29 @@ def describe(routes: list[Any]) -> dict[str, Any]:
         if not isinstance(route.requires, Right):
             continue
         for method in route.methods or ():
-            document["paths"][route.path_format][method.lower()]["x-least-role"] = str(LEAST_ROLE[route.requires])
+            operation = document["paths"][route.path_format][method.lower()]
+            operation["x-least-role"] = str(LEAST_ROLE[route.requires])
+            _add_responses(operation, method)
+    schemas = document["components"].setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = Problem.model_json_schema()
     return document
+
+
+def _add_responses(operation: dict[str, Any], method: str) -> None:
+    """Describe the responses that every operation has: errors, and 304 to a request with a known ETag."""
+    responses = operation["responses"]
+    responses.pop("422", None)
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    responses["default"] = {"description": "Error", "content": content}
+    if method == "GET":
+        responses["304"] = {"description": "The content is that of the ETag in `If-None-Match`"}
 
 
 _INTRODUCTION = (
     "Send an API token in the header `Authorization: Bearer els_...`. Lists have `items` and the URL of the `next` "
-    "page. Errors are problem documents (RFC 9457). A response to GET has an ETag."
+    "page. Errors are problem documents (RFC 9457). A response to GET has an ETag. A token may send 20 requests a "
+    "second, and 40 at once. A request that changes something may have the header `Idempotency-Key`: a repetition with "
+    "the same key within a day gets the first answer."
 )
