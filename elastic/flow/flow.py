@@ -31,7 +31,6 @@ from elastic.core.transform import (
 from elastic.engine.flow_defaults import flow_defaults
 from elastic.engine.options import GivenOptions, Options
 from elastic.engine.result import Result
-from elastic.engine.run import run
 from elastic.engine.step import AggregatorLike, Step
 from elastic.flow.explanation import FlowExplanation, explanation_of
 from elastic.flow.preview import (
@@ -283,6 +282,9 @@ class Flow:
             ClusterError: The cluster cannot be reached or used.
             StepFailedError: A user function failed; the message names the entry.
         """
+        # Here, because a look needs no engine: half of the modules of a flow.
+        from elastic.engine.run import run
+
         return run(self.step(**options))
 
     def take(self, n: int = 5) -> list[Any]:

@@ -23,7 +23,6 @@ from elastic.core.record_table import LINE, RecordTable, fields_of
 from elastic.core.text import error_text, message, one_line
 from elastic.core.transform import OF_FRAMES, WHOLE_CHUNK, FrameWords, Map, Transform, Words
 from elastic.engine.chunker import chunk_of, wrap_source_errors
-from elastic.engine.run import run
 from elastic.engine.step import Step
 from elastic.stages.worker.failure_bisection import RAISED, FailureBisection, NotToleratedError, check_parsed
 from elastic.stages.worker.pipeline import Pipeline
@@ -126,6 +125,8 @@ def count_records(step: Step) -> int:
             known = copy.copy(step.source).counted_entries()
         if known is not None:
             return known
+    from elastic.engine.run import run
+
     options = step.options.with_defaults(_IN_THIS_PROCESS)
     has_frames = any(isinstance(transform, OF_FRAMES) for transform in step.transforms)
     transforms = (*step.transforms, Map(_height)) if has_frames else step.transforms

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import sqlite3
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -544,6 +545,18 @@ def test_a_notebook_shows_a_flow_that_fails_or_aggregates() -> None:
     assert "Sum" in aggregated
     assert aggregated.count("<tr>") == 4
     assert "nowhere" in elastic.read_text("/nowhere")._repr_html_()
+
+
+def test_a_look_imports_neither_engine_nor_ray(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n\n1\n")
+    code = (
+        "import sys, elastic\n"
+        "flow = elastic.read_csv(sys.argv[1]).map(dict)\n"
+        "flow.take(), flow.show(), flow.schema()\n"
+        "print({'elastic.engine.run', 'elastic.engine.master', 'ray', 'polars', 'pyarrow'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_a_look_leaves_no_run(home: Path) -> None:
