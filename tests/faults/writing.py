@@ -80,8 +80,11 @@ def attack_writes(layer: Layer, targets: tuple[str, ...], kills: int, seed: int,
             place = stack.enter_context(_PLACES[target]())
             random_of = random.Random(f"{seed}:{target}")
             while done < kills:
+                known = len(layer.problems)
                 with tempfile.TemporaryDirectory(prefix="elastic-writing-") as made:
                     done += _attack(layer, place, Path(made), random_of, left=kills - done)
+                for problem in layer.problems[known:]:
+                    say(f"WRONG {problem}")
                 say(f"{target}: {done} kills, {len(layer.problems)} problems")
     layer.seconds += time.monotonic() - began
 
