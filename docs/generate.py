@@ -242,7 +242,7 @@ The web server answers JSON below `/api/v1`. [openapi.json](openapi.json) descri
 - **ETag**: a response to GET has one; a request with `If-None-Match` is answered with 304 if nothing has changed.
 - **Idempotency-Key**: a request that changes something may have this header. A repetition with the same key within a
   day gets the first answer; another request with the key is refused with 422, and a failed request may be repeated.
-- **Clear** lists what it would clear unless `dry_run` is false. One request clears at most 100,000 task instances.
+- **Clear** lists what it would clear unless `dry_run` is false. One request clears at most 10,000 task instances.
 - **Actions on flows** (verify, resume, redrive) are answered with 202, and `Location` is the address of the action."""
 
 

@@ -12,8 +12,8 @@ from elastic.web.context import context_of
 from elastic.web.errors import Conflict
 from elastic.web.structures import Structure
 
-#: Maximum number of task instances that one request clears, in one transaction.
-MAX_CLEARED = 100_000
+#: Maximum number of task instances that one request clears: one transaction, which takes 0.6 ms of CPU for each.
+MAX_CLEARED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
