@@ -81,30 +81,39 @@ class LogPiece:
 
 
 class LogFile:
-    """Open log file. Use `open_log`.
+    """Open log file, or the part of one attempt. Use `open_log`, and `part`.
 
     Args:
         descriptor: Descriptor of a regular file, which the caller closes.
+        first: Offset of the first byte, at which a line starts.
+        stop: Offset after the last byte, if it is before the end of the file.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, first: int = 0, stop: int | None = None) -> None:
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+        end = os.fstat(descriptor).st_size
+        #: offset after the last byte
+        self.size = end if stop is None else min(end, stop)
+        self.first = min(first, self.size)
+
+    def part(self, first: int, stop: int | None) -> "LogFile":
+        """Return the part of the same file between two offsets, at which lines start; None for the end."""
+        return LogFile(self._descriptor, first, stop)
 
     def last_piece(self, max_bytes: int = PIECE_BYTES) -> LogPiece:
         """Return the last lines."""
-        return self.piece(self._line_start(max(0, self.size - max_bytes)), max_bytes)
+        return self.piece(self._line_start(max(self.first, self.size - max_bytes)), max_bytes)
 
     def piece_before(self, end: int, max_bytes: int = PIECE_BYTES) -> LogPiece:
         """Return the lines before an offset at which a line starts."""
-        end = min(end, self.size)
-        start = self._line_start(max(0, end - max_bytes), limit=end)
+        end = max(self.first, min(end, self.size))
+        start = self._line_start(max(self.first, end - max_bytes), limit=end)
         return self.piece(start, end - start)
 
     def piece(self, start: int, max_bytes: int = PIECE_BYTES) -> LogPiece:
         """Return the lines from an offset on, at which a line starts. There are none after the end of the file."""
-        start = max(0, min(start, self.size))
-        data = self._read(start, min(max_bytes, PIECE_BYTES))
+        start = max(self.first, min(start, self.size))
+        data = self._read(start, min(max_bytes, PIECE_BYTES, self.size - start))
         whole, partial = _divided(data)
         is_end = start + len(data) >= self.size
         if partial and not is_end:
@@ -122,12 +131,12 @@ class LogFile:
         """Return the lines around an offset, with a few lines before it; near the end, the last lines."""
         if offset >= self.size - PIECE_BYTES:
             return self.last_piece()
-        return self.piece(self._line_start(max(0, offset - _CONTEXT_BYTES)))
+        return self.piece(self._line_start(max(self.first, offset - _CONTEXT_BYTES)))
 
     def first_error(self) -> int | None:
         """Return the offset of the first error of the last attempt in the last 16 MiB, or None."""
-        begin = max(0, self.size - SEARCH_BYTES)
-        data = self._read(begin, SEARCH_BYTES)
+        begin = max(self.first, self.size - SEARCH_BYTES)
+        data = self._read(begin, self.size - begin)
         tries = [0, *_matches(_TRY, b" starting @", data)]
         found = [next(_matches(_ERROR, mark, data, tries[-1]), None) for mark in _ERROR_MARKS]
         return min((begin + at for at in found if at is not None), default=None)
@@ -136,7 +145,8 @@ class LogFile:
         """Return the offsets at which the attempts start in a file of at most 16 MiB; none in a larger one."""
         if self.size > SEARCH_BYTES:
             return []
-        return list(_matches(_TRY, b" starting @", self._read(0, SEARCH_BYTES)))
+        data = self._read(0, SEARCH_BYTES)
+        return [_rule_before(data, at) for at in _matches(_TRY, b" starting @", data)]
 
     def read(self, offset: int, count: int) -> bytes:
         """Return unchanged bytes from an offset on; fewer at the end of the file."""
@@ -152,8 +162,8 @@ class LogFile:
 
     def _line_start(self, offset: int, limit: int | None = None) -> int:
         """Return the offset of the first line that starts at an offset or after it; the offset if there is none."""
-        if offset <= 0:
-            return 0
+        if offset <= self.first:
+            return self.first
         data = self._read(offset - 1, min(PIECE_BYTES, (limit or self.size) - offset + 1))
         found = data.find(b"\n")
         is_inside = 0 <= found < len(data) - 1
@@ -254,6 +264,12 @@ def _matches(pattern: re.Pattern[bytes], mark: bytes, data: bytes, start: int = 
             yield from (found.start() for found in pattern.finditer(data, end + 1))
             return
         at = data.find(mark, end) if end >= 0 else -1
+
+
+def _rule_before(data: bytes, start: int) -> int:
+    """Return where the rule above a line starts; the start of the line if there is none."""
+    begin = data.rfind(b"\n", max(0, start - _MAX_HEAD), max(0, start - 1)) + 1
+    return begin if start - begin > 20 and not data[begin : start - 1].strip(b"-") else start
 
 
 def _divided(data: bytes) -> tuple[list[bytes], bytes]:

@@ -101,15 +101,17 @@ class Sample:
                 self.set(key_of(made, task.task_id, index), one)
         return made
 
-    def set(self, key: TaskKey, state: TaskState | None, *, error: str | None = None, tries: int = 1) -> None:
-        """Set the state of an instance, with the attempts that led to it."""
+    def set(
+        self, key: TaskKey, state: TaskState | None, *, error: str | None = None, tries: int = 1, uuid: str = ""
+    ) -> None:
+        """Set the state of an instance, with the attempt that led to it."""
         ran = state in (TaskState.SUCCESS, TaskState.FAILED, TaskState.RUNNING, TaskState.UP_FOR_RETRY)
         begun = START + dt.timedelta(days=1, seconds=5)
         row: dict[str, Any] = {"state": state, "version": 2, "try_number": tries if ran else 0}
         if state is TaskState.UPSTREAM_FAILED:
             row["note"] = f"upstream failed {MARKUP}"
         if ran:
-            uuid = f"{key.dag_id}/{key.run_id}/{key.task_id}/{key.map_index}/{state}"[-60:]
+            uuid = uuid or f"{key.dag_id}/{key.run_id}/{key.task_id}/{key.map_index}/{state}"[-60:]
             done = state is not TaskState.RUNNING
             times = {"started_at": begun, "ended_at": begun + dt.timedelta(seconds=41) if done else None}
             row |= {"attempt_uuid": uuid, "host": "node-2", "pid": 811, "duration": 41.0 if done else None, **times}

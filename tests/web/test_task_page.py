@@ -255,3 +255,80 @@ def test_an_error_without_a_traceback_is_shown_as_it_is(web: Any, sample: Sample
     assert "killed by signal 9" in page
     assert "Whole traceback" not in page
     assert ERROR.splitlines()[-1][:20] not in page
+
+
+def retried(sample: Sample) -> Any:
+    """Store two more tries of a failed task, and the log of all three, and return its key."""
+    run, key = failed_key(sample)
+    for number in (2, 3):
+        sample.set(key, TaskState.FAILED, error=f"ValueError: in try {number}", tries=number, uuid=f"try-{number}")
+    parts = log_text(5, tries=3).split("line 0\n")
+    sample.log(run, key, parts[0] + "".join(f"line 0 of {n}\n{part}" for n, part in enumerate(parts[1:], 1)))
+    return key
+
+
+def test_a_log_shows_the_last_try_and_offers_the_others(web: Any, sample: Sample) -> None:
+    retried(sample)
+    client, url = web("viewer"), address("load.prices/1")
+    last = client.get(url).text
+    assert any(line.endswith("line 0 of 3") for line in log_lines(last))
+    assert not any("of 1" in line or "of 2" in line for line in log_lines(last) if "line 0" in line)
+    assert log_lines(last)[0] == "-" * 80
+    assert "ValueError: in try 3" in last
+    offered = re.findall(r'<a class="chip" href="([^"]+)"( aria-current="true")?', last)
+    assert [(one.partition("try=")[2], bool(current)) for one, current in offered] == [
+        ("1", False),
+        ("2", False),
+        ("3", True),
+    ]
+    second = client.get(f"{url}?tab=log&try=2").text
+    lines = log_lines(second)
+    assert next(line for line in lines if "line 0" in line).endswith("line 0 of 2")
+    assert lines[-1] == "" or "line 4" in lines[-1]
+    assert "ValueError: in try 2" in second
+    assert "ValueError: in try 3" not in second
+    assert "&amp;try=2&amp;at=" in second
+
+
+def test_pieces_of_a_try_stay_within_it(web: Any, sample: Sample) -> None:
+    retried(sample)
+    client, url = web("viewer"), address("load.prices/1")
+    page = client.get(f"{url}?try=2").text
+    found = re.search(r'data-first="(\d+)" data-stop="(\d+)"', page)
+    assert found
+    limits = f"first={found[1]}&stop={found[2]}"
+    for query in (f"before={found[2]}", f"from={found[1]}", "", "from=0", "before=9999999"):
+        texts = [line[3] for line in client.get(f"{url}/log?{limits}&{query}").json()["lines"]]
+        assert [one for one in texts if "line 0" in one] == [one for one in texts if "of 2" in one and "line 0" in one]
+        assert any("of 2" in one for one in texts)
+    assert client.get(f"{url}/log?{limits}&before=0").json()["lines"] == []
+
+
+@pytest.mark.parametrize("number", ["0", "4", "-1", "x", "1e3", "٣", "99999999999", "10000000"])
+def test_an_odd_try_shows_the_last_one(web: Any, sample: Sample, number: str) -> None:
+    retried(sample)
+    page = web("viewer").get(f"{address('load.prices/1')}?try={number}").text
+    assert "is ignored" in page or "the last one is shown" in page
+    assert any(line.endswith("line 0 of 3") for line in log_lines(page))
+
+
+def test_a_link_to_a_line_shows_its_try(web: Any, sample: Sample) -> None:
+    retried(sample)
+    page = web("viewer").get(f"{address('load.prices/1')}?tab=log&at=0").text
+    assert any(line.endswith("line 0 of 1") for line in log_lines(page))
+    assert not any(line.endswith("line 0 of 3") for line in log_lines(page))
+
+
+def test_a_log_without_a_try_says_so(web: Any, sample: Sample) -> None:
+    key = retried(sample)
+    run, _ = failed_key(sample)
+    sample.log(run, key, log_text(5, tries=1))
+    page = web("viewer").get(f"{address('load.prices/1')}?try=1").text
+    assert "The log has no lines of try 1; all of it is shown." in page
+    assert "invalid literal for int()" in page
+
+
+def test_attempts_lead_to_their_logs(web: Any, sample: Sample) -> None:
+    retried(sample)
+    page = web("viewer").get(f"{address('load.prices/1')}?tab=attempts").text
+    assert re.findall(r"tab=log&amp;try=(\d+)", page) == ["3", "2", "1"]

@@ -63,12 +63,17 @@ def line_json(line: ShownLine) -> list[Any]:
 
 
 def _piece(request: Request, key: TaskKey) -> Response:
-    """Return lines from the offset `from` on, before the offset `before`, or else the last ones."""
+    """Return lines from the offset `from` on, before the offset `before`, or else the last ones.
+
+    They are between the offsets `first` and `stop`, which limit the log to one attempt.
+    """
     run, _ = instance_of(request, key)
     query = QueryValues(request)
     start, end = query.whole("from", -1, 0, _MAX_OFFSET), query.whole("before", -1, 0, _MAX_OFFSET)
+    first, stop = query.whole("first", 0, 0, _MAX_OFFSET), query.whole("stop", -1, 0, _MAX_OFFSET)
     try:
-        with open_log(context_of(request).deployment.logs, log_path_of(request, run, key)) as opened:
+        with open_log(context_of(request).deployment.logs, log_path_of(request, run, key)) as whole:
+            opened = whole.part(first, stop if stop >= 0 else None)
             if end >= 0:
                 found = opened.piece_before(end)
             elif start >= 0:

@@ -17,7 +17,7 @@ from elastic.db.records import Attempt, DagRun, TaskInstanceRow
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, sentence_of
 from elastic.web.flash import redirect
-from elastic.web.log_file import LogFile, MissingLogError, open_log
+from elastic.web.log_file import SEARCH_BYTES, LogFile, MissingLogError, open_log
 from elastic.web.mark_instances import MARKS, mark_instances
 from elastic.web.pages.flow_requests import runs_of
 from elastic.web.pages.grid import numbers_of
@@ -30,8 +30,9 @@ from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
 from elastic.web.secrets import masked_text
 from elastic.web.security.rights import Right
-from elastic.web.views.failure import failure_of
+from elastic.web.views.failure import ShownFailure, failure_of
 from elastic.web.views.flow_labels import flow_links
+from elastic.web.views.tries import Tries
 
 router = Router()
 
@@ -41,6 +42,9 @@ _TASK = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
 _MAX_ATTEMPTS = 200
 _MAX_LINES = 1000
 _MAX_OFFSET = 2**53
+#: Largest number of a try, and the number of last tries that the log offers.
+_MAX_TRY = 10_000_000
+_MAX_TRIES = 20
 
 _FAILED = (TaskState.FAILED, TaskState.UP_FOR_RETRY)
 
@@ -92,18 +96,22 @@ def _page(request: Request, key: TaskKey) -> Response:
     if "tab" not in request.query_params and not row.started_at:
         tab = "why"
     database = context_of(request).database
-    attempt = queries.attempt(database, row.attempt_uuid) if row.attempt_uuid else None
+    attempts = queries.attempts(database, key)
+    tries = Tries.of(attempts, query.whole("try", 0, 1, _MAX_TRY))
+    latest = queries.attempt(database, row.attempt_uuid) if row.attempt_uuid else None
+    attempt = tries.chosen or latest
     is_bad = row.state is not None and (row.state.is_failure or row.state is TaskState.UP_FOR_RETRY)
     values: dict[str, Any] = {
         **_common(request, run, key),
         "row": row,
         "tries": tries_of(row),
-        "failure": failure_of((attempt.error if attempt else None) or row.note) if is_bad else None,
+        "failure": _failure(row, tries, latest) if is_bad or tries.chosen else None,
         "copies": instances.copies_around(database, key) if key.map_index >= 0 else None,
         "next_failed": _next_failed(request, key),
         "why_first": first_obstacle(request, run, row),
         "tab": tab,
         "query": query,
+        "tried": tries.number,
         "flow_links": flow_links(runs_of(request), [row.flow_run_id, attempt.flow_run_id if attempt else None]),
     }
     match tab:
@@ -112,12 +120,15 @@ def _page(request: Request, key: TaskKey) -> Response:
         case "xcom":
             values["xcoms"] = [_xcom_values(one) for one in instances.xcoms_of(database, key)]
         case "attempts":
-            found = queries.attempts(database, key)
-            values["attempts"] = [_attempt_values(one) for one in reversed(found[-_MAX_ATTEMPTS:])]
+            numbers = tries.numbers()
+            values["attempts"] = [
+                {**_attempt_values(one), "number": numbers.get(one.attempt_uuid)}
+                for one in reversed(attempts[-_MAX_ATTEMPTS:])
+            ]
         case "rendered":
             values["command"] = _render_command(run, key)
         case _:
-            values |= _log_values(request, run, row, query)
+            values |= _log_values(request, run, row, query, tries)
     return render(request, "task.html", **values)
 
 
@@ -204,14 +215,26 @@ def _render_command(run: DagRun, key: TaskKey) -> str:
     return f"elastic tasks render {run.dag_id} {key.task_id} {run.logical_date.isoformat()}{copy}"
 
 
-def _log_values(request: Request, run: DagRun, row: TaskInstanceRow, query: QueryValues) -> dict[str, Any]:
+def _failure(row: TaskInstanceRow, tries: Tries, latest: Attempt | None) -> ShownFailure | None:
+    """Return why the chosen try failed, or else the task instance; None if the chosen try did not fail."""
+    if tries.chosen is not None:
+        return failure_of(tries.chosen.error) if tries.chosen.state in _FAILED else None
+    return failure_of((latest.error if latest else None) or row.note)
+
+
+def _log_values(
+    request: Request, run: DagRun, row: TaskInstanceRow, query: QueryValues, tries: Tries
+) -> dict[str, Any]:
     """Return the piece of the log that the page shows first: around the given line or the first error, or the end."""
     asked = query.whole("at", -1, 0, _MAX_OFFSET)
     path = log_path_of(request, run, row.key)
     values: dict[str, Any] = {"log_path": str(path), "marked": asked, "missing": "", "piece": None, "kept": []}
+    values |= {"tries_shown": [], "log_first": 0, "log_stop": None}
     try:
-        with open_log(context_of(request).deployment.logs, path) as log:
-            asked, values["marked"] = _opening(log, row, asked)
+        with open_log(context_of(request).deployment.logs, path) as whole:
+            log, part = _part(whole, tries, query, asked)
+            values |= part
+            asked, values["marked"] = _opening(log, tries.chosen.state if tries.chosen else row.state, asked)
             values["piece"] = log.piece_around(asked) if asked >= 0 else log.last_piece()
     except MissingLogError as error:
         where = f" It was written on {row.host}." if row.host else ""
@@ -221,11 +244,37 @@ def _log_values(request: Request, run: DagRun, row: TaskInstanceRow, query: Quer
     return values
 
 
-def _opening(log: LogFile, row: TaskInstanceRow, asked: int) -> tuple[int, int]:
+def _part(whole: LogFile, tries: Tries, query: QueryValues, asked: int) -> tuple[LogFile, dict[str, Any]]:
+    """Return the part of the log of the chosen try, by default of the last one, and what the page shows about tries."""
+    starts = whole.tries()
+    count = tries.count(starts)
+    number = tries.number or (tries.number_at(starts, asked) if asked >= 0 else count)
+    if number > count:
+        query.notices.append(f"There is no try {number:,}; the last one is shown.")
+        number = count
+    first = tries.offset(starts, number)
+    if number != count and first is None:
+        what = "is too large to find its tries" if whole.size > SEARCH_BYTES else f"has no lines of try {number:,}"
+        query.notices.append(f"The log {what}; all of it is shown.")
+        return whole, _about(whole, tries, count, number)
+    # Lines before the first try stay with it.
+    first = 0 if first is None or (starts and first == starts[0]) else first
+    log = whole.part(first, tries.offset(starts, number + 1) if number < count else None)
+    return log, _about(log, tries, count, number, stop=log.size if number < count else None)
+
+
+def _about(log: LogFile, tries: Tries, count: int, number: int, stop: int | None = None) -> dict[str, Any]:
+    numbers = range(max(1, count - _MAX_TRIES + 1), count + 1) if count > 1 else ()
+    states = {place: one.state for place, one in enumerate(tries.attempts, 1 + count - len(tries.attempts))}
+    shown = [(one, states.get(one), one == number) for one in numbers]
+    return {"tries_shown": shown, "log_first": log.first, "log_stop": stop}
+
+
+def _opening(log: LogFile, state: TaskState | None, asked: int) -> tuple[int, int]:
     """Return the offsets at which the log opens and of the line to mark; -1 for the end, and for no line."""
     if asked >= 0:
         return asked, asked
-    error = log.first_error() if row.state in _FAILED else None
+    error = log.first_error() if state in _FAILED else None
     return (-1, -1) if error is None else (error, error)
 
 

@@ -10,6 +10,9 @@ class Log {
     this.start = Number(box.dataset.start);
     this.end = Number(box.dataset.end);
     this.size = Number(box.dataset.size);
+    // Offsets that limit the log to one try.
+    this.first = Number(box.dataset.first);
+    this.limits = `first=${this.first}${box.dataset.stop ? `&stop=${box.dataset.stop}` : ""}`;
     this.follow = document.getElementById("log-follow");
     this.level = document.getElementById("log-level");
     this.find = document.getElementById("log-find");
@@ -40,7 +43,7 @@ class Log {
   listen() {
     this.box.addEventListener("scroll", () => {
       const below = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight;
-      if (this.box.scrollTop < 200 && this.start > 0) this.earlier();
+      if (this.box.scrollTop < 200 && this.start > this.first) this.earlier();
       if (below < 200 && !this.isEnd) this.later();
       // A user who scrolls away from the end, by wheel, key, bar or touch, reads there.
       if (below > 40) this.follow.checked = false;
@@ -82,7 +85,7 @@ class Log {
   }
 
   async ask(query) {
-    const response = await fetch(`${this.box.dataset.url}?${query}`, { credentials: "same-origin" });
+    const response = await fetch(`${this.box.dataset.url}?${this.limits}&${query}`, { credentials: "same-origin" });
     if (!response.ok) throw new Error(`the server returned status ${response.status}`);
     return response.json();
   }
@@ -135,7 +138,7 @@ class Log {
     this.end = piece.end;
     this.size = piece.size;
     this.isEnd = piece.end + (piece.partial ? 1 : 0) >= piece.size || Boolean(piece.partial) || piece.end === piece.size;
-    document.getElementById("log-size").textContent = bytes(piece.size);
+    document.getElementById("log-size").textContent = bytes(piece.size - this.first);
     if (isNew && this.follow.checked) this.box.scrollTop = this.box.scrollHeight;
   }
 
