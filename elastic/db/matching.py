@@ -37,6 +37,11 @@ def beyond(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     return column > text if is_key_text(text) else false()
 
 
+def preceding(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Match keys before a string from a user, as `same` does."""
+    return column < text if is_key_text(text) else false()
+
+
 def below(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
     """Match keys that start with a string from a user, as `same` does."""
     return column.startswith(prefix, autoescape=True) if is_key_text(prefix) else false()

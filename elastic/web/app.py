@@ -13,6 +13,7 @@ from elastic.web.api import flows as api_flows
 from elastic.web.api import instances as api_instances
 from elastic.web.api import records as api_records
 from elastic.web.api import runs as api_runs
+from elastic.web.api import search as api_search
 from elastic.web.change_feed import ChangeFeed, ChangePoller
 from elastic.web.context import WebContext
 from elastic.web.errors import add_handlers, refused, unexpected
@@ -39,6 +40,7 @@ from elastic.web.pages import (
     panel,
     pools,
     run,
+    search,
     static,
     task_instance,
     trigger,
@@ -63,6 +65,7 @@ PAGES: tuple[APIRouter, ...] = (
     account.router,
     events.router,
     home.router,
+    search.router,
     dag_actions.router,
     flows.router,
     flow_step.router,
@@ -94,6 +97,7 @@ API: tuple[APIRouter, ...] = (
     api_instances.router,
     api_flows.router,
     api_records.router,
+    api_search.router,
     administration.router,
     description.router,
 )

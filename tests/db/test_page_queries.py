@@ -1,15 +1,17 @@
 """Queries of the pages of DAGs, runs and task instances, on each kind of database."""
 
 import datetime as dt
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import Engine, event, insert, update
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
-from elastic.db.page_queries import browse, dag_list, grid, instances
+from elastic.db.page_queries import browse, dag_list, grid, instances, search
 from elastic.db.page_queries.browse import RowFilter
 from elastic.db.page_queries.dag_list import DagFilter
 from elastic.db.page_queries.instances import InstanceFilter, Position
@@ -214,3 +216,50 @@ def test_instances_are_paged_in_the_order_of_their_keys(database: Database) -> N
         if position is None:
             break
     assert shown == sorted(tasks)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"dag_id": "etl"}, {"state": "failed"}, {"dag_id": "etl", "state": "failed"}])
+def test_sqlite_reads_a_page_of_runs_from_an_index(sqlite_database: Database, chosen: dict[str, str]) -> None:
+    for after in (None, (DAY, "etl")):
+        plan = plan_of(
+            sqlite_database, lambda after=after: browse.runs_page(sqlite_database, RowFilter(**chosen), after=after)
+        )
+        assert all("USING INDEX" in line for line in plan), plan
+        assert not any("TEMP B-TREE" in line for line in plan), plan
+
+
+@pytest.mark.parametrize("chosen", [{}, {"dag_id": "etl"}, {"event": "queued"}, {"dag_id": "etl", "event": "queued"}])
+def test_sqlite_reads_a_page_of_events_without_sorting(sqlite_database: Database, chosen: dict[str, str]) -> None:
+    wanted = RowFilter(of_dags=True, **chosen)
+    for before in (None, 100):
+        plan = plan_of(
+            sqlite_database, lambda before=before: browse.events_page(sqlite_database, wanted, before=before)
+        )
+        assert not any("TEMP B-TREE" in line for line in plan), plan
+        assert not chosen or all("USING INDEX" in line for line in plan), plan
+
+
+def test_sqlite_searches_runs_in_indexes(sqlite_database: Database) -> None:
+    plan = plan_of(sqlite_database, lambda: search.search(sqlite_database, "2026-03-02", day=DAY))
+    runs = [line for line in plan if " dag_run" in line]
+    assert len(runs) == 2
+    assert all(line.startswith("SEARCH dag_run USING INDEX") for line in runs), plan
+
+
+def plan_of(database: Database, query: Callable[[], object]) -> list[str]:
+    """Return how SQLite reads the rows of a query."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, is_many: bool) -> None:
+        if statement.lstrip().startswith("SELECT"):
+            seen.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        query()
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    with database.read() as connection:
+        return [
+            row[-1] for one, given in seen for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}", given)
+        ]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, false, or_, select, tuple_
 
 from elastic.db.database import Database
-from elastic.db.matching import beyond, is_key_text, same
+from elastic.db.matching import is_key_text, preceding, same
 from elastic.db.records import DagRun, Event, Job, TaskInstanceRow, event_of, instance_of, run_of
 from elastic.db.schema import dag_run, import_error, log, task_instance
 from elastic.db.stores.jobs import jobs
@@ -48,12 +48,13 @@ class BrokenFile:
 def runs_page(
     database: Database, wanted: RowFilter, *, after: tuple[dt.datetime, str] | None = None, limit: int = 50
 ) -> list[DagRun]:
-    """Return runs, the latest logical date first, after that date and DAG."""
+    """Return runs, the latest logical date first, after a date and a DAG."""
     query = select(dag_run).where(*_equal(_run, wanted, "dag_id", "run_id", "state", "run_type"))
     if after is not None:
         date, dag_id = after
-        query = query.where(or_(_run.logical_date < date, and_(_run.logical_date == date, beyond(_run.dag_id, dag_id))))
-    query = query.order_by(_run.logical_date.desc(), _run.dag_id).limit(limit)
+        # Databases find the first row in the index by the first condition.
+        query = query.where(_run.logical_date <= date, or_(_run.logical_date < date, preceding(_run.dag_id, dag_id)))
+    query = query.order_by(_run.logical_date.desc(), _run.dag_id.desc()).limit(limit)
     return [run_of(row) for row in _rows(database, query)]
 
 

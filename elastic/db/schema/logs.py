@@ -22,6 +22,9 @@ log = Table(
     Column("address", Label),
     Column("detail", Prose),
     Index("ix_log_key", "dag_id", "run_id"),
+    #: events of a DAG or of a kind, the latest first
+    Index(None, "dag_id", "id"),
+    Index(None, "event", "id"),
     **OPTIONS,
 )
 

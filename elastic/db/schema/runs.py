@@ -28,7 +28,11 @@ dag_run = Table(
     Column("started_at", Instant),
     Column("ended_at", Instant),
     UniqueConstraint("dag_id", "logical_date"),
-    Index(None, "state"),
+    #: lists of runs, the latest first, of all states or of one
+    Index(None, "logical_date", "dag_id"),
+    Index(None, "state", "logical_date", "dag_id"),
+    #: search by the beginning of an id, which PostgreSQL finds only with these operators
+    Index(None, "run_id", postgresql_ops={"run_id": "varchar_pattern_ops"}),
     Index(None, "dag_id", "timeperiod"),
     sqlite_with_rowid=False,
     **OPTIONS,
