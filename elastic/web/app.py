@@ -20,6 +20,7 @@ from elastic.web.errors import add_handlers, refused, unexpected
 from elastic.web.pages import (
     account,
     api_tokens,
+    backfill,
     browse,
     chunk,
     clear,
@@ -74,6 +75,7 @@ PAGES: tuple[APIRouter, ...] = (
     flow_proof.router,
     dag.router,
     trigger.router,
+    backfill.router,
     grid.router,
     panel.router,
     clear.router,

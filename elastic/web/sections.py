@@ -13,6 +13,7 @@ SECTIONS: Mapping[str, Sequence[tuple[str, str, Right]]] = MappingProxyType(
             ("Runs", "/browse/runs", Right.READ),
             ("Task instances", "/browse/instances", Right.READ),
             ("Jobs", "/browse/jobs", Right.READ),
+            ("Backfills", "/browse/backfills", Right.READ),
             ("Log", "/browse/logs", Right.READ),
             ("Broken files", "/browse/import-errors", Right.READ),
         ),

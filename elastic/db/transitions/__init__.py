@@ -34,7 +34,7 @@ from elastic.db.transitions.run_claims import (
     take_runs,
 )
 from elastic.db.transitions.run_marks import instances_to_mark, mark_run
-from elastic.db.transitions.runs import ensure_run, insert_run, rerun, set_run_state, start_run
+from elastic.db.transitions.runs import ensure_run, insert_run, rerun, set_run_state, start_backfill, start_run
 
 __all__ = [
     "CursorMove",
@@ -71,6 +71,7 @@ __all__ = [
     "set_run_version",
     "set_state",
     "set_states",
+    "start_backfill",
     "start_run",
     "take_callbacks",
     "take_run_callbacks",

@@ -1,7 +1,7 @@
 """DAG run transitions: each is a compare-and-set, logged in the audit log."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
@@ -55,6 +55,30 @@ def insert_run(database: Database, new: DagRun) -> DagRun:
         if not is_new and not is_ours:
             raise RunExistsError(new.dag_id, new.logical_date)
         return run
+
+    return database.write(work)
+
+
+def start_backfill(database: Database, dag_id: str, new: Sequence[DagRun], dates: str) -> int:
+    """Insert the runs of a backfill, in one transaction; dates that have a run keep it. Return the number of new runs.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        new: The runs.
+        dates: First and last date, for the audit log.
+
+    Raises:
+        UsageError: As in `ensure_run`.
+        InvalidKeyError: An id contains invalid characters.
+    """
+    confs = [_checked_conf(one) for one in new]
+
+    def work(connection: Connection, again: bool) -> int:
+        made = sum(_ensure(connection, one, conf)[1] for one, conf in zip(new, confs, strict=True))
+        if not again or made:
+            audit.note(connection, "backfill", dates, dag_id)
+        return made or (len(new) if again else 0)
 
     return database.write(work)
 

@@ -1,0 +1,131 @@
+"""Backfill of a stored DAG without loading its file: queues the missing runs of a range for masters of the service."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from elastic.core.errors import UsageError
+from elastic.dag.states.state import TaskState
+from elastic.dag.timetable.interval import DataInterval
+from elastic.dag.timetable.schedule import NoSchedule
+from elastic.db import queries, transitions
+from elastic.db.database import Database
+from elastic.db.records import DagRun, RunType
+from elastic.scheduler.catalog.dag_catalog import Digests
+from elastic.scheduler.commands.planning import check_logical_date, new_run
+from elastic.scheduler.decisions.due import Timetable
+
+#: Maximum number of dates of a backfill.
+MAX_DATES = 500
+
+_FAILED = (TaskState.FAILED, TaskState.UPSTREAM_FAILED)
+
+
+class Existing(StrEnum):
+    """What a backfill does with dates that have a run already."""
+
+    KEEP = "keep"
+    #: clear the failed task instances of finished runs
+    FAILED = "failed"
+    #: clear all task instances of finished runs
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillDate:
+    """Date of a backfill."""
+
+    interval: DataInterval
+    #: run of the date; None if there is none yet
+    run: DagRun | None
+
+
+def backfill_dates(
+    database: Database, dag_id: str, timetable: Timetable, start: dt.datetime, end: dt.datetime, *, now: dt.datetime
+) -> list[BackfillDate]:
+    """Return the dates of a range whose intervals have passed, with their runs.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        timetable: Its schedule, and its first and last date.
+        start: First logical date.
+        end: Last logical date, included.
+        now: The time.
+
+    Raises:
+        UsageError: The range is invalid, has no date, or has too many.
+    """
+    for one in (start, end):
+        check_logical_date(one)
+    if end < start:
+        raise UsageError(f"the range ends ({end:%Y-%m-%d %H:%M}) before it starts ({start:%Y-%m-%d %H:%M}).")
+    intervals = list(_intervals(dag_id, timetable, start, end, now))
+    if not intervals:
+        raise UsageError(
+            f"DAG {dag_id!r} ({timetable.schedule}) has no interval in the range that has passed; give another range."
+        )
+    first, last = intervals[0].start, intervals[-1].start
+    known = {run.logical_date: run for run in queries.runs(database, dag_id, start=first, end=last)}
+    return [BackfillDate(interval, known.get(interval.start)) for interval in intervals]
+
+
+def start_backfill(
+    database: Database,
+    dag_id: str,
+    timetable: Timetable,
+    digests: Digests,
+    dates: Sequence[BackfillDate],
+    existing: Existing,
+) -> tuple[int, int]:
+    """Queue a run for each date without one, and clear the finished runs of the others if wanted.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        timetable: Its schedule.
+        digests: Digests of source and structure for the runs.
+        dates: The dates, from `backfill_dates`.
+        existing: What to do with dates that have a run.
+
+    Returns:
+        The number of new runs, and of runs with cleared task instances.
+    """
+    new = [
+        replace(
+            digests.set_in(new_run(dag_id, timetable.schedule, one.interval, RunType.BACKFILL)),
+            is_served=True,
+        )
+        for one in dates
+        if one.run is None
+    ]
+    begun = (dates[0].interval.start, dates[-1].interval.start)
+    made = transitions.start_backfill(database, dag_id, new, f"{begun[0].isoformat()} to {begun[1].isoformat()}")
+    return made, _clear(database, [one.run for one in dates if one.run is not None], existing)
+
+
+def _clear(database: Database, runs: Sequence[DagRun], existing: Existing) -> int:
+    finished = [run for run in runs if run.state.is_final]
+    if existing is Existing.KEEP or not finished:
+        return 0
+    found = queries.instances(database, finished[0].dag_id, [run.run_id for run in finished])
+    wanted = [one.key for one in found if existing is Existing.ALL or one.state in _FAILED]
+    return len({one.run_id for one in transitions.clear(database, wanted)})
+
+
+def _intervals(
+    dag_id: str, timetable: Timetable, start: dt.datetime, end: dt.datetime, now: dt.datetime
+) -> Iterator[DataInterval]:
+    if isinstance(timetable.schedule, NoSchedule):
+        raise UsageError(f"DAG {dag_id!r} has no schedule, so it has no dates; trigger a run for one date instead.")
+    first = max(start, timetable.start_date) if timetable.start_date else start
+    last = min(end, timetable.end_date) if timetable.end_date else end
+    if first > last:
+        return
+    for number, interval in enumerate(timetable.schedule.intervals(first, last)):
+        if interval.end > now:
+            return
+        if number == MAX_DATES:
+            raise UsageError(f"the range has more than {MAX_DATES} dates; give a shorter one.")
+        yield interval
