@@ -38,7 +38,7 @@ def test_runs_are_listed_latest_first_in_pages_without_gaps(web: Web, web_databa
     assert [len(page) for page in pages] == [50, 50, 20]
     found = [key for page in pages for key in page]
     assert len(set(found)) == 120
-    assert found[:2] == ["a.scheduled_20261230T000000", "b.scheduled_20261230T000000"]
+    assert found[:2] == ["b.scheduled_20261230T000000", "a.scheduled_20261230T000000"]
 
 
 def test_instances_are_listed_by_key_in_pages_and_filtered(web: Web, web_database: Database) -> None:
