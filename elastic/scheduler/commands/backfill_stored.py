@@ -12,6 +12,7 @@ from elastic.dag.timetable.schedule import NoSchedule
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import DagRun, RunType
+from elastic.db.stores.dags import DagRow
 from elastic.scheduler.catalog.dag_catalog import Digests
 from elastic.scheduler.commands.planning import check_logical_date, new_run
 from elastic.scheduler.decisions.due import Timetable
@@ -72,36 +73,31 @@ def backfill_dates(
 
 
 def start_backfill(
-    database: Database,
-    dag_id: str,
-    timetable: Timetable,
-    digests: Digests,
-    dates: Sequence[BackfillDate],
-    existing: Existing,
+    database: Database, dag: DagRow, timetable: Timetable, dates: Sequence[BackfillDate], existing: Existing
 ) -> tuple[int, int]:
     """Queue a run for each date without one, and clear the finished runs of the others if wanted.
 
     Args:
         database: The database.
-        dag_id: The DAG.
+        dag: The DAG.
         timetable: Its schedule.
-        digests: Digests of source and structure for the runs.
         dates: The dates, from `backfill_dates`.
         existing: What to do with dates that have a run.
 
     Returns:
         The number of new runs, and of runs with cleared task instances.
     """
+    digests = Digests(dag.source_digest, dag.structure_digest or "")
     new = [
         replace(
-            digests.set_in(new_run(dag_id, timetable.schedule, one.interval, RunType.BACKFILL)),
+            digests.set_in(new_run(dag.dag_id, timetable.schedule, one.interval, RunType.BACKFILL)),
             is_served=True,
         )
         for one in dates
         if one.run is None
     ]
     begun = (dates[0].interval.start, dates[-1].interval.start)
-    made = transitions.start_backfill(database, dag_id, new, f"{begun[0].isoformat()} to {begun[1].isoformat()}")
+    made = transitions.start_backfill(database, dag.dag_id, new, f"{begun[0].isoformat()} to {begun[1].isoformat()}")
     return made, _clear(database, [one.run for one in dates if one.run is not None], existing)
 
 

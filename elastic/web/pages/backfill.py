@@ -15,7 +15,6 @@ from elastic.db import queries
 from elastic.db.page_queries.browse import RowFilter, events_page
 from elastic.db.records import Event
 from elastic.db.stores.dags import DagRow
-from elastic.scheduler.catalog.dag_catalog import Digests
 from elastic.scheduler.commands.backfill_stored import (
     MAX_DATES,
     BackfillDate,
@@ -86,9 +85,8 @@ def backfill(
         raise Conflict(f"DAG {dag_id!r} is no longer in its file.", "Restore the file and start the backfill again.")
     made, cleared = start_backfill(
         context_of(request).database,
-        dag_id,
+        dag,
         found.stored.timetable,
-        Digests(dag.source_digest, dag.structure_digest or ""),
         given.dates,
         Existing(existing),
     )
