@@ -26,7 +26,7 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
-class Problem(BaseModel):
+class ProblemDocument(BaseModel):
     """Error of a request (RFC 9457)."""
 
     type: str

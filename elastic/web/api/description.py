@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from elastic.version import __version__
-from elastic.web.api.answers import PREFIX, Problem, answer
+from elastic.web.api.answers import PREFIX, ProblemDocument, answer
 from elastic.web.routes import GuardedRoute, Router
 from elastic.web.security.rights import LEAST_ROLE, Right
 
@@ -36,7 +36,7 @@ def describe(routes: list[Any]) -> dict[str, Any]:
     schemas = document["components"].setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas["Problem"] = Problem.model_json_schema()
+    schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
     return document
 
 
@@ -44,7 +44,7 @@ def _add_responses(operation: dict[str, Any], method: str) -> None:
     """Describe the responses that every operation has: errors, and 304 to a request with a known ETag."""
     responses = operation["responses"]
     responses.pop("422", None)
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     responses["default"] = {"description": "Error", "content": content}
     if method == "GET":
         responses["304"] = {"description": "The content is that of the ETag in `If-None-Match`"}

@@ -175,7 +175,7 @@ class WorkerList(BaseModel):
     more: int
 
 
-class Finding(BaseModel):
+class FindingView(BaseModel):
     """Finding of a verification."""
 
     what: str
@@ -195,7 +195,7 @@ class ProofBody(BaseModel):
     errors: int | None
     chunks_recomputed: int | None
     notes: list[str]
-    findings: list[Finding]
+    findings: list[FindingView]
     #: number of further findings
     more: int
 
