@@ -82,7 +82,12 @@ def attack_writes(layer: Layer, targets: tuple[str, ...], kills: int, seed: int,
             while done < kills:
                 known = len(layer.problems)
                 with tempfile.TemporaryDirectory(prefix="elastic-writing-") as made:
-                    done += _attack(layer, place, Path(made), random_of, left=kills - done)
+                    try:
+                        done += _attack(layer, place, Path(made), random_of, left=kills - done)
+                    except _EndedByItselfError as error:
+                        layer.problems.append(f"{place.name}: {error}")
+                        say(f"WRONG {place.name}: {error}")
+                        break
                 for problem in layer.problems[known:]:
                     say(f"WRONG {problem}")
                 say(f"{target}: {done} kills, {len(layer.problems)} problems")
@@ -139,7 +144,9 @@ def _killed(job: Job, what: str, draw: random.Random, *, of_worker: bool) -> int
             break
         time.sleep(0.001)
     if process.poll() is not None:
-        _finished(process)
+        code, text = _finished(process)
+        if code:
+            raise _EndedByItselfError(f"{what} ended by itself with {code}, before its kill: {text}")
         return 0
     try:
         os.kill(int(draw.choice(sorted(set(pids)))) if of_worker else process.pid, signal.SIGKILL)
@@ -148,6 +155,10 @@ def _killed(job: Job, what: str, draw: random.Random, *, of_worker: bool) -> int
     finally:
         _finished(process)
     return 1
+
+
+class _EndedByItselfError(Exception):
+    """A process failed without a kill."""
 
 
 def _started(job: Job, what: str) -> "subprocess.Popen[str]":
