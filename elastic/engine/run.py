@@ -126,6 +126,7 @@ class FlowRun:
             raise SourceError(f"{type(source).__name__}.reader returned {reader!r}; it must return a Reader.")
         epoch = 1 if self._store is None else self._store.epoch
         place = (self.run_id, number, epoch)
+        cluster = cluster_of(options.cluster, os.environ)
         aggregator, aggregation = aggregation_of(step, self.folder, place, self._key)
         program = Program(
             reader,
@@ -136,14 +137,13 @@ class FlowRun:
             self.run_id,
             number,
             compressed=options.compress,
-            in_columns=step.is_large,
+            in_columns=step.is_large_for(1 if cluster == "inline" else 1 + (options.workers or os.cpu_count() or 1)),
         )
         if options.shards is None and step.sink is None:
             # The master merges what the workers count, in the same way.
             aggregation = Aggregation(optimize(program).aggregator, self.run_id)
         chunker = chunker or Chunker(source, self.clock, project=options.project, frame=program.frame)
         manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(metadata or {})}
-        cluster = cluster_of(options.cluster, os.environ)
         check_sink(step, described["source"], cluster)
         if resume_point is None:
             aggregation.check()

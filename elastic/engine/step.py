@@ -17,8 +17,8 @@ from elastic.stages.sources import IterableSource, IterablesSource, Window
 #: Forms in which users give an aggregator: an object, its class, its name, a function, or None.
 AggregatorLike = AnyAggregator | type[AnyAggregator] | Callable[[Any, Any], Any] | str | None
 
-#: Minimum bytes of a source, and of its chunks on average, to process it in columns by itself. The import of Polars
-#: takes as long as counting the words of 16 MiB, and a frame as long as those of 100 KiB.
+#: Minimum bytes of a source for each process, and of its chunks on average, to process it in columns by itself. The
+#: import of Polars takes as long as counting the words of 16 MiB, and a frame as long as those of 100 KiB.
 MIN_LARGE_BYTES, MIN_LARGE_CHUNK_BYTES = 64 << 20, 1 << 20
 
 
@@ -96,17 +96,19 @@ class Step:
         first = self.transforms[0] if self.transforms else None
         return reader.columnar() if isinstance(reader, Reader) and isinstance(first, (Words, *OF_FRAMES)) else reader
 
-    @property
-    def is_large(self) -> bool:
-        """True if the source is so large, and its chunks too, that a library of frames saves more time than it costs.
+    def is_large_for(self, processes: int) -> bool:
+        """Return whether the source is so large, and its chunks too, that a library of frames saves more than it costs.
 
         A source that cannot be read is not large; it raises its error later.
+
+        Args:
+            processes: Processes that import the library: the master and its workers.
         """
         try:
             size, chunks = self.source.expected_bytes(), self.source.expected_chunks()
         except (ElasticError, OSError):
             return False
-        return size is not None and size >= max(MIN_LARGE_BYTES, (chunks or 1) * MIN_LARGE_CHUNK_BYTES)
+        return size is not None and size >= max(processes * MIN_LARGE_BYTES, (chunks or 1) * MIN_LARGE_CHUNK_BYTES)
 
     @property
     def name(self) -> str:

@@ -38,7 +38,7 @@ def test_each_command_runs_in_the_executor_of_its_queue(router: QueueRouter) -> 
 def test_a_full_executor_keeps_no_other_waiting(router: QueueRouter) -> None:
     slow = [key_of("slow0"), key_of("slow1")]
     for key in slow:
-        router.queue_command(key, python("input()"), "light")
+        router.queue_command(key, python("import signal; signal.pause()"), "light")
     router.queue_command(key_of("quick"), python("pass"))
     assert states_of(events_of(router, 1)) == {"quick": TaskState.SUCCESS}
     assert list(router.running) == slow[:1]

@@ -72,7 +72,7 @@ def words_of(text: Path, aggregator: Any = Count, **files: Any) -> elastic.Flow:
 def program_of(flow: elastic.Flow) -> Program:
     made: Step = flow.step(cluster="inline")
     return optimize(Program(made.reader(), made.transforms, made.aggregator, made.options.error_policy, b"", "", 0,
-                            in_columns=made.is_large))  # fmt: skip
+                            in_columns=made.is_large_for(1)))  # fmt: skip
 
 
 def transforms_of(flow: elastic.Flow) -> tuple[Transform, ...]:
@@ -314,3 +314,13 @@ class TestStates:
     def test_a_frame_count_is_still_a_frame(self, text: Path) -> None:
         frame = words_of(text, FrameCount).run(cluster="inline").value
         assert dict(frame.iter_rows()) == WORDS
+
+
+def test_files_are_large_if_they_pay_for_each_process_that_imports_polars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"word\n" * 60)
+    choose(monkeypatch, 100)
+    made = elastic.read_text(path).words().aggregate(Count()).step()
+    assert [made.is_large_for(processes) for processes in (1, 3, 4)] == [True, True, False]
