@@ -88,7 +88,9 @@ def test_a_killed_run_resumes_from_any_folder_without_a_target(
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     done = elastic(elsewhere, command, run_id, "-o", "json")
     answer = said(done)
-    assert (answer["value"], answer["entries"], answer["status"]) == (TOTAL, 3000, "complete_with_retries")
+    # A commit may have come just before the first call of the next chunks: then none was sent before the kill.
+    status = "complete_with_retries" if answer["chunks_run_again"] else "complete"
+    assert (answer["value"], answer["entries"], answer["status"]) == (TOTAL, 3000, status)
     assert answer["resumed_at"] > 0
     assert f"resumed at chunk {answer['resumed_at']}: {answer['chunks_run_again']} chunks" in done.stderr
     assert said(elastic(elsewhere, "runs", "value", "-o", "json"))["value"] == TOTAL

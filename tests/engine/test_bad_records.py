@@ -77,7 +77,7 @@ def test_a_row_with_a_line_end_in_a_value_fails_as_one_and_is_kept_with_all_its_
 
 def test_rows_beside_a_bad_one_are_read_as_without_it(tmp_path: Path) -> None:
     good = [b'#\xff,"\n', b"1,2\n", b"\n", b'"3,""","4"\r\n', b"\r\n", b"nan,\n", b'#"\n', "\xe9,\u20ac\n".encode()]
-    bad = [b"5\n", b"6,\xff\n", b'7,8"9\n', b'"10,\n11"\n', b"1\r2,3\n", b'"x"y,1\n']
+    bad = [b"5\n", b"6,\xff\n", b'7,8"9\n', b'"10\n",11\n', b"1\r2,3\n", b'"x"y,1\n']
     rows = elastic.read_csv(written(tmp_path, b"a,b\n" + b"".join(good)), comment="#").aggregate("collect")
     expected = [("1", "2"), ('3,"', "4"), ("nan", ""), ("\xe9", "\u20ac")]
     assert [tuple(row.values()) for row in ran(rows).value] == expected
