@@ -1,9 +1,9 @@
 """Queue router: executor that gives each command to the executor of its queue."""
 
 import time
-from collections import ChainMap, deque
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from elastic.config.queues import DEFAULT_QUEUE
 from elastic.core.errors import UsageError
@@ -39,7 +39,8 @@ class QueueRouter(Executor):
         for queue, one in self._by_queue.items():
             name = next((name for name, known in self._members.items() if known is one), queue)
             self._members[name], self._names[queue] = one, name
-        super().__init__(sum(one.parallelism for one in self._members.values()))
+        # Not that of the base class: the commands and events are those of the members.
+        self.parallelism = sum(one.parallelism for one in self._members.values())
 
     @property
     def members(self) -> Mapping[str, Executor]:
@@ -110,21 +111,12 @@ class QueueRouter(Executor):
         for one in self._members.values():
             one.terminate()
 
-    # The base class sets both at first.
     @property
-    def running(self) -> Any:
-        """Commands of all members that have started and not ended; do not change it."""
+    def running(self) -> Mapping[TaskKey, TaskCommand]:  # type: ignore[override]
+        """Commands of all members that have started and not ended."""
         return ChainMap(*(one.running for one in self._members.values()))
 
-    @running.setter
-    def running(self, value: Any) -> None:
-        pass
-
     @property
-    def queued(self) -> Any:
-        """Commands of all members that wait; do not change it."""
-        return deque(entry for one in self._members.values() for entry in one.queued)
-
-    @queued.setter
-    def queued(self, value: Any) -> None:
-        pass
+    def queued(self) -> Sequence[tuple[TaskKey, TaskCommand, str]]:  # type: ignore[override]
+        """Commands of all members that wait."""
+        return [entry for one in self._members.values() for entry in one.queued]

@@ -55,8 +55,13 @@ def executor_by_queue(wanted: Any, queues: Mapping[str, QueueSetting], paralleli
     default = executor_of(wanted, parallelism)
     if not queues:
         return default
-    others = {queue: executor_of(one.executor, one.parallelism or parallelism) for queue, one in queues.items()}
-    return QueueRouter({DEFAULT_QUEUE: default, **others})
+    members = {DEFAULT_QUEUE: default}
+    for queue, setting in queues.items():
+        try:
+            members[queue] = executor_of(setting.executor, setting.parallelism or parallelism)
+        except UsageError as error:
+            raise UsageError(f"core.queues, queue {queue!r}: {error}") from error
+    return QueueRouter(members)
 
 
 def _builders() -> dict[str, Callable[[int], Executor]]:

@@ -107,5 +107,5 @@ def test_an_invalid_setting_is_one_sentence(text: str, sentence: str) -> None:
 
 
 def test_an_unknown_executor_of_a_queue_is_refused() -> None:
-    with pytest.raises(UsageError, match="unknown executor 'celery'"):
+    with pytest.raises(UsageError, match=r"core\.queues, queue 'heavy': unknown executor 'celery'"):
         executor_by_queue("local", queues_of("heavy=celery"))
