@@ -54,6 +54,14 @@ def is_path_match(names: Sequence[str], parts: Sequence[str]) -> bool:
     return len(parts) in positions
 
 
+def is_above_match(folders: Sequence[str], parts: Sequence[str]) -> bool:
+    """Return True if the parts of a pattern may match files below a folder, given by the names in its path."""
+    positions = {0}
+    for name in folders:
+        positions = {following for at in positions for following in _next_positions(name, parts, at, is_folder=True)}
+    return any(at < len(parts) for at in positions)
+
+
 def _next_positions(name: str, parts: Sequence[str], at: int, *, is_folder: bool) -> Iterator[int]:
     """Yield the number of parts that may be used up after a name, if `at` parts are used up before it."""
     while at < len(parts) and parts[at] == ANY_DEPTH:

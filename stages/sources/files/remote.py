@@ -5,18 +5,24 @@ from typing import Any
 
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
 from elastic.core.optional import require
-from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, is_path_match, is_searched, is_wild, split_pattern
+from elastic.stages.sources.files.glob_pattern import (
+    ANY_DEPTH,
+    is_above_match,
+    is_path_match,
+    is_searched,
+    is_wild,
+    split_pattern,
+)
 from elastic.stages.sources.files.listing import FoundFile
 from elastic.stages.sources.files.written_folder import (
     NamedFile,
-    ReadFile,
     check_size,
     manifest_files,
     missing_file_error,
 )
 
-#: A store's information about files, by path.
-_Infos = dict[str, dict[str, Any]]
+#: A store's information about a file.
+_Info = dict[str, Any]
 
 #: Keys under which stores return a value that changes when a file is rewritten, best first.
 _VERSIONS = (
@@ -54,8 +60,14 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     return fs, path
 
 
-def list_remote(fs: Any, path: str, url: str) -> Iterator[FoundFile]:
+def list_remote(fs: Any, path: str, url: str, *, lazily: bool = False) -> Iterator[FoundFile]:
     """Yield the files of a URL, sorted: one file, a glob, or all files below a folder.
+
+    Args:
+        fs: File system of the URL.
+        path: Path of the URL inside it.
+        url: For messages.
+        lazily: List one folder after another, as far as the caller reads; a store needs fewer requests for all at once.
 
     Raises:
         SourceNotFoundError: The URL names nothing.
@@ -72,10 +84,11 @@ def list_remote(fs: Any, path: str, url: str) -> Iterator[FoundFile]:
                 yield _file(fs, path, info)
                 return
             folder, parts, reason = path.rstrip("/"), (ANY_DEPTH,), "is a folder without files"
-        depth = None if ANY_DEPTH in parts else len(parts)
-        found = {name: info for name, info in fs.find(folder, maxdepth=depth, detail=True).items() if info}
-        matching, is_written = _matching(fs, folder, parts, found)
-        files = [_file(fs, name, info) for name, info in sorted(matching.items()) if info.get("type") != "directory"]
+        expansion = _RemoteExpansion(fs, folder, parts, lazily=lazily)
+        is_empty = True
+        for name, info in expansion.files():
+            is_empty = False
+            yield _file(fs, name, info)
     except SourceError:
         raise
     except FileNotFoundError as error:
@@ -83,56 +96,119 @@ def list_remote(fs: Any, path: str, url: str) -> Iterator[FoundFile]:
     except Exception as error:
         # Every store has errors of its own.
         raise unreachable_error(url, error) from error
-    if not files and not is_written:
+    if is_empty and not expansion.is_written:
         raise SourceNotFoundError(shown, reason)
-    yield from files
 
 
-def _matching(fs: Any, folder: str, parts: tuple[str, ...], found: _Infos) -> tuple[_Infos, bool]:
-    """Return the files that match a pattern below a folder, and whether Elastic wrote one of the folders."""
-    below = {path[len(folder) :].lstrip("/"): path for path in found}
-    names_in: dict[str, set[str]] = {}
-    for name in below:
-        inner, _, last = name.rpartition("/")
-        names_in.setdefault(inner, set()).add(last)
-    #: Files in the manifests of written folders, by folder.
-    named: dict[str, set[str]] = {}
-    # Parents come before their folders: folders below a manifest are skipped unless it names files in them.
-    for inner in sorted(names_in):
-        if is_searched(inner.split("/") if inner else [], parts) and not any(_is_inside(inner, it) for it in named):
-            location = f"{folder}/{inner}" if inner else folder
-            files = manifest_files(location, names_in[inner], _reader_in(fs, location))
-            if files is not None:
-                matching = [file for file in files if is_path_match(_join(inner, file.name).split("/"), parts)]
-                for file in matching:
-                    _check_named(location, file, found.get(below.get(_join(inner, file.name), "")))
-                named[inner] = {_join(inner, file.name) for file in matching}
-    chosen = {
-        path: found[path]
-        for name, path in below.items()
-        if is_path_match(name.split("/"), parts)
-        and all(name in files for inner, files in named.items() if _is_inside(name, inner))
-    }
-    return chosen, bool(named)
+class _RemoteExpansion:
+    """Search for the files below a folder of a store that match a pattern, by the rule of local folders.
 
+    Names are paths below that folder; those of folders end with a slash, and the folder itself is "".
 
-def _check_named(location: str, file: NamedFile, info: dict[str, Any] | None) -> None:
-    if info is None:
-        raise missing_file_error(f"{location}/{file.name}", location)
-    if info.get("size") is not None:
-        check_size(f"{location}/{file.name}", int(info["size"]), file)
+    Args:
+        fs: File system.
+        folder: Path of the folder, without a slash at its end.
+        parts: Parts of the pattern.
+        lazily: List one folder after another.
+    """
 
+    def __init__(self, fs: Any, folder: str, parts: tuple[str, ...], *, lazily: bool) -> None:
+        self._fs, self._folder, self._parts, self._is_lazy = fs, folder, parts, lazily
+        #: Names of the entries of each folder that is known.
+        self._entries: dict[str, set[str]] = {}
+        #: Path and information of each file that is known.
+        self._found: dict[str, tuple[str, _Info]] = {}
+        #: A folder written by Elastic was found; it may be empty.
+        self.is_written = False
 
-def _reader_in(fs: Any, location: str) -> ReadFile:
-    return lambda name: bytes(fs.cat_file(f"{location}/{name}"))
+    def files(self) -> Iterator[tuple[str, _Info]]:
+        """Yield the path and the information of each file, sorted by path."""
+        if not self._is_lazy:
+            self._find_below("")
+        pending = [""]
+        while pending:
+            name = pending.pop()
+            if name and not name.endswith("/"):
+                if is_path_match(name.split("/"), self._parts):
+                    yield self._found[name]
+            elif is_above_match(name.split("/")[:-1], self._parts):
+                entries = self._entries_of(name)
+                named = self._named_files(name, entries)
+                if named is None:
+                    pending.extend(sorted(entries, reverse=True))
+                else:
+                    self.is_written = True
+                    for file in named:
+                        yield self._checked(name, file)
 
+    def _entries_of(self, folder: str) -> set[str]:
+        if folder not in self._entries and self._is_lazy:
+            self._list(folder)
+        return self._entries.get(folder, set())
 
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+    def _list(self, folder: str) -> None:
+        try:
+            infos = self._fs.ls(self._path(folder), detail=True)
+        except FileNotFoundError:
+            return
+        entries = {}
+        for info in infos:
+            name = self._name(info["name"])
+            if info.get("type") == "directory":
+                name = f"{name.rstrip('/')}/"
+            if name in (folder, "/"):
+                # Either the mark of an empty folder, or a folder without a name.
+                self._find_below(folder)
+                return
+            entries[name] = info["name"], info
+        self._entries[folder] = set(entries)
+        self._found.update(entries)
 
+    def _find_below(self, folder: str) -> None:
+        depth = None if ANY_DEPTH in self._parts else len(self._parts) - folder.count("/")
+        for path, info in self._fs.find(self._path(folder), maxdepth=depth, detail=True).items():
+            name = self._name(path)
+            if info and info.get("type") != "directory":
+                self._found[name] = path, info
+                inner = ""
+                for part in name.split("/")[:-1]:
+                    self._entries.setdefault(inner, set()).add(f"{inner}{part}/")
+                    inner += f"{part}/"
+                self._entries.setdefault(inner, set()).add(name)
 
-def _is_inside(name: str, folder: str) -> bool:
-    return not folder or name.startswith(f"{folder}/")
+    def _named_files(self, folder: str, entries: set[str]) -> list[NamedFile] | None:
+        """Return the matching files in the manifest of a folder, sorted; None if Elastic did not write the folder."""
+        if not is_searched(folder.split("/")[:-1], self._parts):
+            return None
+        location = self._path(folder)
+        names = {name[len(folder) :] for name in entries if not name.endswith("/")}
+        files = manifest_files(location, names, lambda name: bytes(self._fs.cat_file(f"{location}/{name}")))
+        if files is None:
+            return None
+        matching = [file for file in files if is_path_match(f"{folder}{file.name}".split("/"), self._parts)]
+        return sorted(matching, key=lambda file: file.name)
+
+    def _checked(self, folder: str, file: NamedFile) -> tuple[str, _Info]:
+        """Return the path and the information of a file in the manifest of a folder, after checking its size."""
+        location = self._path(folder)
+        path = f"{location}/{file.name}"
+        found = self._found.get(f"{folder}{file.name}")
+        if found is None and self._is_lazy:
+            try:
+                found = path, self._fs.info(path)
+            except FileNotFoundError:
+                found = None
+        if found is None:
+            raise missing_file_error(path, location)
+        if found[1].get("size") is not None:
+            check_size(path, int(found[1]["size"]), file)
+        return found
+
+    def _name(self, path: str) -> str:
+        return path[len(self._folder) :].lstrip("/")
+
+    def _path(self, folder: str) -> str:
+        return f"{self._folder}/{folder}"[:-1] if folder else self._folder
 
 
 def version_of(info: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Search for the files of a source: local paths and URLs, each file once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from elastic.core.errors import UsageError
@@ -20,20 +20,41 @@ def find_files(paths: Sequence[str], options: Mapping[str, Any]) -> FileListing:
         SourceError: A path cannot be read.
         UsageError: Two URLs are on different hosts.
     """
-    found: dict[str, FoundFile] = {}
     remotes: dict[str, Any] = {}
+    return FileListing(tuple(iterate_files(paths, options, remotes, lazily=False)), remotes)
+
+
+def iterate_files(
+    paths: Sequence[str], options: Mapping[str, Any], remotes: dict[str, Any], *, lazily: bool
+) -> Iterator[FoundFile]:
+    """Yield the files of paths as `find_files` returns them, and add their fsspec file systems to `remotes`.
+
+    Args:
+        paths: As `path_strings` returns them.
+        options: Parameters of the remote file system.
+        remotes: File systems by protocol.
+        lazily: List the folders of a store one after another, as far as the caller reads.
+
+    Raises:
+        SourceError, UsageError: As `find_files` does.
+    """
+    seen: set[str] = set()
     local = LocalFiles()
     for path in paths:
-        if not is_url(path):
-            for real_path, one in local.files_of(path):
-                found.setdefault(real_path, one)
-            continue
-        fs, inside = connect(path, options)
-        for file in list_remote(fs, inside, path):
-            if remotes.setdefault(protocol_of(file.path), fs) is not fs:
-                raise UsageError(f"{masked(path)!r} is on another host than an earlier path; read it in another flow.")
-            found[file.path] = file
-    return FileListing(tuple(found.values()), remotes)
+        for identity, file in _remote_files(path, options, remotes, lazily) if is_url(path) else local.files_of(path):
+            if identity not in seen:
+                seen.add(identity)
+                yield file
+
+
+def _remote_files(
+    url: str, options: Mapping[str, Any], remotes: dict[str, Any], lazily: bool
+) -> Iterator[tuple[str, FoundFile]]:
+    fs, inside = connect(url, options)
+    for file in list_remote(fs, inside, url, lazily=lazily):
+        if remotes.setdefault(protocol_of(file.path), fs) is not fs:
+            raise UsageError(f"{masked(url)!r} is on another host than an earlier path; read it in another flow.")
+        yield file.path, file
 
 
 def shown_paths(paths: Sequence[str]) -> str:

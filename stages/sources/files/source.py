@@ -11,10 +11,10 @@ from elastic.core.model.chunk import Position, SourcePiece
 from elastic.stages.sources.files.compression import codec_of
 from elastic.stages.sources.files.cutter import FileCutter
 from elastic.stages.sources.files.format import RecordFormat
-from elastic.stages.sources.files.listing import FileListing, FoundFile, LocalFiles, is_url, path_strings
+from elastic.stages.sources.files.listing import FileListing, FoundFile, is_url, path_strings
 from elastic.stages.sources.files.reader import FileReader
 from elastic.stages.sources.files.remote import masked
-from elastic.stages.sources.files.search import change_of, find_files, shown_paths
+from elastic.stages.sources.files.search import change_of, find_files, iterate_files, shown_paths
 from elastic.stages.sources.tables.partition_columns import PartitionColumns
 from elastic.stages.sources.validation import one_of, positive_integer
 
@@ -144,17 +144,13 @@ class FileSource(Source):
         return sum([file.size for file in listing.files])
 
     def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
-        """Yield the first pieces; of local files, list only as many as the caller reads.
+        """Yield the first pieces; list only as many files as the caller reads.
 
         `reader` then uses the files that were found first, so this method belongs to a copy of the source.
         """
-        listing: FileListing | None = None
-        if self._format.union_by_name or any(map(is_url, self._paths)):
-            listing = self._find_files()
-            files = iter(listing.files)
-        else:
-            files = self._local_files()
-        remotes = {} if listing is None else listing.remotes
+        listing = self._find_files() if self._format.union_by_name else None
+        remotes: dict[str, Any] = {} if listing is None else listing.remotes
+        files = iterate_files(self._paths, self._options, remotes, lazily=True) if listing is None else iter(listing.files)
         head, names = list[FoundFile](), tuple[str, ...]()
         for file in files:
             if not head and self._format.hive_partitioning:
@@ -164,7 +160,7 @@ class FileSource(Source):
             names = FileCutter(found, self._extended(found), None).names()
             if names or not self._format.headed:
                 break
-        if listing is None or not self._format.union_by_name:
+        if listing is None:
             self._listing = FileListing(tuple(head), remotes)
         return self._peeked_pieces(chain(head, files), names, whole_chunks=whole_chunks)
 
@@ -201,14 +197,6 @@ class FileSource(Source):
         extended = self._format.with_columns(self._partitions.columns(listing.files[0].path))
         extended.check_columns()
         return extended
-
-    def _local_files(self) -> Iterator[FoundFile]:
-        local, seen = LocalFiles(), set[str]()
-        for path in self._paths:
-            for real_path, file in local.files_of(path):
-                if real_path not in seen:
-                    seen.add(real_path)
-                    yield file
 
     def _find_files(self) -> FileListing:
         """List the files again, and count the pieces."""

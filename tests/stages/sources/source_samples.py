@@ -12,7 +12,7 @@ from elastic.core.encoding import pack, unpack
 from elastic.core.model.chunk import Position, Reference, SourcePiece
 
 BOM = b"\xef\xbb\xbf"
-DATA = Path(__file__).parents[3] / "shared/data"
+DATA = Path(__file__).parents[4] / "shared/data"
 
 #: Small texts in which every record is different, by what is nasty about them.
 TEXTS = {

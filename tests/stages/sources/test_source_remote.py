@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from source_samples import TEXTS, as_sent, assert_goes_on_anywhere, entries, lines_of
+from source_samples import TEXTS, as_sent, assert_goes_on_anywhere, entries, entries_of, lines_of
 
+import elastic
 from elastic.core.errors import DecodingError, SourceChangedError, SourceError, SourceNotFoundError, UsageError
 from elastic.stages.sources import CsvRecordFormat, FileSource, TextLines
 from elastic.stages.sources.files.remote import masked
@@ -59,6 +60,79 @@ def test_remote_globs_pass_over_what_remote_folders_do(memory: Any) -> None:
     assert entries(FileSource("memory://tree/.*", TextLines())) == [".c.txt"]
     with pytest.raises(SourceNotFoundError, match="matches no file"):
         entries(FileSource("memory://tree/*.csv", TextLines()))
+
+
+_PATTERNS = (
+    "",
+    "/**",
+    "/*",
+    "/*/*",
+    "/s*/**/*.txt",
+    "/**/d.txt",
+    "/sub/[a-d].txt",
+    "/.*",
+    "/deep/**",
+    "/out/part-*",
+    "/o*/**",
+)
+
+
+@pytest.mark.parametrize("pattern", _PATTERNS)
+def test_a_look_finds_the_files_of_a_run_in_their_order(memory: Any, pattern: str) -> None:
+    files = (
+        "sub.txt",
+        "sub-a",
+        "sub/d.txt",
+        "sub/.f/g.txt",
+        "sub/_staging/e.txt",
+        "deep/a/b/c/d.txt",
+        "a.txt",
+        "z/a",
+        "z.a",
+    )
+    for name in (*files, "out/part-0", "out/part-9", "out/key=1/part-1", "out/key=1/part-2"):
+        memory.pipe(f"/tree/{name}", name.encode())
+    named = [{"file": name, "bytes": len(f"out/{name}")} for name in ("part-0", "key=1/part-1")]
+    memory.pipe("/tree/out/_manifest.json", json.dumps({"files": named}).encode())
+    source = FileSource(f"memory://tree{pattern}", TextLines())
+    try:
+        expected = entries(source)
+    except SourceNotFoundError as error:
+        with pytest.raises(SourceNotFoundError, match="matches no file"):
+            list(source.peek(whole_chunks=False))
+        assert "matches no file" in str(error)
+    else:
+        assert _peeked(source) == expected
+
+
+def test_a_look_lists_only_the_folders_that_it_needs(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in "abc":
+        memory.pipe({f"/tree/{folder}/{number}.txt": b"x\n" for number in range(3)})
+    listed = list[str]()
+    find, listing = memory.find, memory.ls
+    monkeypatch.setattr(memory, "find", lambda path, **options: listed.append(f"{path}/**") or find(path, **options))
+    monkeypatch.setattr(memory, "ls", lambda path, **options: listed.append(path) or listing(path, **options))
+    assert elastic.read_text("memory://tree").take(2) == ["x", "x"]
+    assert listed == ["/tree", "/tree/a"]
+
+
+def test_the_mark_of_an_empty_folder_hides_no_file_from_a_look(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.pipe("/tree/a/b.txt", b"b")
+    memory.pipe("/tree/c.txt", b"c")
+    listing = memory.ls
+
+    def marked(path: str, **options: Any) -> Any:
+        return [{"name": path, "size": 0, "type": "directory"}, *listing(path, **options)]
+
+    # As stores of objects do where a client has created a folder.
+    monkeypatch.setattr(memory, "ls", marked)
+    assert _peeked(FileSource("memory://tree", TextLines())) == ["b", "c"]
+
+
+def _peeked(source: FileSource) -> list[Any]:
+    pieces = source.peek(whole_chunks=False)
+    reader = source.reader()
+    return [entry for _, piece in pieces for entry in entries_of(reader, piece)]
 
 
 def test_in_a_remote_folder_with_a_manifest_exactly_what_it_names_is_read(memory: Any) -> None:
