@@ -49,6 +49,7 @@ INDEX = {
     # service
     "standalone": CommandEntry("service.standalone", "Run all parts of the service.", "standalone", "EXAMPLE"),
     "master": CommandEntry("service.master", "Run DAGs by their schedules, as a service.", "master", "EXAMPLE"),
+    "worker": CommandEntry("service.worker", "Run the tasks of some queues, for masters.", "worker", "EXAMPLE"),
     "webserver": CommandEntry("service.webserver", "Serve the web pages and the API.", "webserver", "EXAMPLE"),
     "services": CommandEntry("service.services", "Run the service in the background."),
     "health": CommandEntry("service.standalone", "Check the parts of the service.", "health", "HEALTH_EXAMPLE"),

@@ -238,13 +238,19 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         section="core", key="dags_folder", kind=str, default="{home}/dags", is_path=True, doc="Folder of DAG files."
     ),
-    Option(section="core", key="executor", kind=str, default="local", doc="Executor of tasks: sequential, local, ray."),
+    Option(
+        section="core",
+        key="executor",
+        kind=str,
+        default="local",
+        doc="Executor of tasks: sequential, local, ray, worker.",
+    ),
     Option(
         section="core",
         key="queues",
         kind=str,
         default="",
-        doc="Executors of further queues, such as heavy=ray*64, small=local*2.",
+        doc="Executors of further queues, such as heavy=ray*64, small=local*2, big=worker.",
     ),
     Option(
         section="core",

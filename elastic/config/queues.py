@@ -1,12 +1,16 @@
 """Queues of tasks and their executors, as the setting `core.queues` names them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from elastic.core.errors import UsageError
 
 #: Name of the queue of tasks that name no other; its executor is `core.executor`.
 DEFAULT_QUEUE = "default"
+
+#: Executor of queues whose tasks are left to workers.
+WORKERS = "worker"
 
 _ENTRY = re.compile(
     r"(?P<queue>[\w.-]{1,250})\s*=\s*(?P<executor>[^\s*=]+)\s*(?:\*\s*(?P<parallelism>[1-9]\d{0,5}))?", re.ASCII
@@ -21,6 +25,17 @@ class QueueSetting:
     executor: str
     #: maximum number of tasks that run at the same time; None for the default
     parallelism: int | None = None
+
+
+def worker_queues_of(executor: str, queues: Mapping[str, QueueSetting]) -> tuple[str, ...]:
+    """Return the queues whose tasks are left to workers.
+
+    Args:
+        executor: Executor of the queue `default`.
+        queues: Executors of the other queues.
+    """
+    default = [DEFAULT_QUEUE] if executor.lower() == WORKERS else []
+    return (*default, *(queue for queue, one in queues.items() if one.executor.lower() == WORKERS))
 
 
 def queues_of(text: str) -> dict[str, QueueSetting]:
@@ -45,5 +60,10 @@ def queues_of(text: str) -> dict[str, QueueSetting]:
             raise UsageError(f"core.queues names the queue {queue!r} twice; give it one executor.")
         if queue == DEFAULT_QUEUE:
             raise UsageError(f"core.queues names the queue {queue!r}, whose executor is core.executor; remove it.")
+        if match["executor"].lower() == WORKERS and match["parallelism"]:
+            raise UsageError(
+                f"core.queues limits the workers of the queue {queue!r} to {match['parallelism']} tasks; leave "
+                f"{'*' + match['parallelism']!r} out, and limit each worker with `elastic worker -c`."
+            )
         found[queue] = QueueSetting(match["executor"], int(match["parallelism"]) if match["parallelism"] else None)
     return found

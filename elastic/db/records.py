@@ -191,8 +191,8 @@ class QueueRequest:
     version: int | None = None
     #: process that renews the lease until another process claims the attempt
     lease_owner: str | None = None
-    #: seconds
-    lease: float = 300.0
+    #: seconds; None for an attempt that waits for a worker, without a lease
+    lease: float | None = 300.0
     pool: str = "default"
     pool_slots: int = 1
     #: maximum number of queued and running instances of the DAG, this one included; 0 for no limit
@@ -276,6 +276,9 @@ class Job:
     ended_at: dt.datetime | None
     #: whether the last heartbeat is at most 2.1 heartbeat intervals old
     is_alive: bool
+    #: of a worker: names of its queues, separated by commas, and the tasks that it runs at the same time
+    queues: str | None = None
+    parallelism: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,8 @@ class Executor(ABC):
 
     #: task settings that the executor supports; of Elastic's own executors, only Ray's supports `resources`
     heeds: ClassVar[frozenset[str]] = frozenset(("queue", "resources"))
+    #: True if the executor starts nothing, because workers take the attempts from the database
+    leaves_to_workers: ClassVar[bool] = False
 
     def __init__(self, parallelism: int = 16) -> None:
         self.parallelism = parallelism
@@ -146,6 +148,11 @@ class Executor(ABC):
     def queues(self) -> Mapping[str, str] | None:
         """Names of the members by queue; None if this executor runs the commands of every queue."""
         return None
+
+    @property
+    def worker_members(self) -> frozenset[str]:
+        """Names of the members that leave their commands to workers."""
+        return frozenset(name for name, one in self.members.items() if one.leaves_to_workers)
 
     @property
     def title(self) -> str:

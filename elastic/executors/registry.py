@@ -4,19 +4,19 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from elastic.config.queues import DEFAULT_QUEUE, QueueSetting
+from elastic.config.queues import DEFAULT_QUEUE, WORKERS, QueueSetting
 from elastic.core.errors import UsageError
 from elastic.executors.executor import Executor
 from elastic.executors.queue_router import QueueRouter
 
-_NAMES = ("local", "sequential", "inline", "ray")
+_NAMES = ("local", "sequential", "inline", "ray", WORKERS)
 
 
 def executor_of(wanted: Any, parallelism: int = 16) -> Executor:
     """Return an executor.
 
     Args:
-        wanted: An executor, its class, or its name: `local`, `sequential`, `inline`, `ray`, or `module:Class`.
+        wanted: An executor, its class, `module:Class`, or `local`, `sequential`, `inline`, `ray`, `worker`.
         parallelism: Maximum number of parallel commands, if the executor does not define it.
 
     Raises:
@@ -85,4 +85,9 @@ def _builders() -> dict[str, Callable[[int], Executor]]:
 
         return RayExecutor(parallelism)
 
-    return {"local": local, "sequential": sequential, "inline": inline, "ray": ray}
+    def worker(parallelism: int) -> Executor:
+        from elastic.executors.workers import WorkerExecutor
+
+        return WorkerExecutor(parallelism)
+
+    return {"local": local, "sequential": sequential, "inline": inline, "ray": ray, WORKERS: worker}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.config.queues import DEFAULT_QUEUE, QueueSetting, queues_of
+from elastic.config.queues import DEFAULT_QUEUE, WORKERS, QueueSetting, queues_of, worker_queues_of
 from elastic.config.settings import Settings, read_settings
 from elastic.db.database import Database
 from elastic.db.open_database import open_database
@@ -43,6 +43,18 @@ class Deployment:
     def executors_by_queue(self) -> Mapping[str, str] | None:
         """Names of the executors by queue; None if one executor has all queues."""
         return {queue: queue for queue in (DEFAULT_QUEUE, *self.queues)} if self.queues else None
+
+    @property
+    def worker_executors(self) -> frozenset[str]:
+        """Names of the executors that leave their tasks to workers; an empty name if one executor has all queues."""
+        if not self.queues:
+            return frozenset([""] if self.executor.lower() == WORKERS else [])
+        return frozenset(self.worker_queues)
+
+    @property
+    def worker_queues(self) -> tuple[str, ...]:
+        """Queues whose tasks are left to workers, as far as the settings name them."""
+        return worker_queues_of(self.executor, self.queues)
 
     @classmethod
     def of(cls, settings: Settings | None = None) -> "Deployment":

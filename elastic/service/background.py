@@ -16,7 +16,11 @@ from elastic.persistence.durable_file import make_folder
 from elastic.scheduler.attempts.process_identity import ProcessIdentity, host_and_boot
 
 #: Parts by name, with the command that each runs.
-PARTS: dict[str, tuple[str, ...]] = {"scheduler": ("master",), "webserver": ("webserver",)}
+PARTS: dict[str, tuple[str, ...]] = {
+    "scheduler": ("master",),
+    "worker": ("worker",),
+    "webserver": ("webserver",),
+}
 
 #: Word that each part prints once it works.
 _READY = b" serves "

@@ -1,10 +1,11 @@
-"""Health of the service: the database, the masters, and the DAG files."""
+"""Health of the service: the database, the masters, the workers, and the DAG files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elastic.db.database import Database
 from elastic.db.page_queries.service_state import dag_counts, service_state
-from elastic.db.stores.jobs import MASTER_JOB, RUNNING, jobs, living_jobs
+from elastic.db.stores.jobs import MASTER_JOB, RUNNING, WORKER_JOB, jobs, living_jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +18,13 @@ class HealthCheck:
     detail: str
 
 
-def health_of(database: Database, heartbeat: float) -> list[HealthCheck]:
+def health_of(database: Database, heartbeat: float, worker_queues: Sequence[str] = ()) -> list[HealthCheck]:
     """Return the state of each part.
 
     Args:
         database: The database, which has answered and has the required version.
         heartbeat: Interval of the heartbeats of jobs (seconds).
+        worker_queues: Queues whose tasks are left to workers.
 
     Raises:
         DatabaseError: The database cannot be used.
@@ -30,6 +32,7 @@ def health_of(database: Database, heartbeat: float) -> list[HealthCheck]:
     return [
         HealthCheck(part="database", is_healthy=True, detail=f"{database.url} answers"),
         _masters(database, heartbeat),
+        *_workers(database, heartbeat, worker_queues),
         _files(database, heartbeat),
     ]
 
@@ -53,6 +56,18 @@ def _masters(database: Database, heartbeat: float) -> HealthCheck:
             detail="; ".join(["no master is alive; start one with `elastic master`", *silent]),
         )
     return HealthCheck(part="master", is_healthy=True, detail="; ".join([f"{', '.join(alive)} alive", *silent]))
+
+
+def _workers(database: Database, heartbeat: float, queues: Sequence[str]) -> list[HealthCheck]:
+    """Return the state of the workers; nothing if there are none and no queue needs one."""
+    alive = living_jobs(database, heartbeat, kind=WORKER_JOB)
+    served = {queue for one in alive for queue in (one.queues or "").split(",")}
+    parts = [f"pid {one.pid} on {one.host} ({one.queues}, {one.parallelism} at a time)" for one in alive]
+    missing = [queue for queue in queues if queue not in served]
+    if missing:
+        names = ",".join(missing)
+        parts.insert(0, f"no worker serves queue {names}; start one with `elastic worker --queues {names}`")
+    return [HealthCheck(part="worker", is_healthy=not missing, detail="; ".join(parts))] if parts else []
 
 
 def _files(database: Database, heartbeat: float) -> HealthCheck:

@@ -14,6 +14,7 @@ from elastic.core.text import error_text
 from elastic.db import transitions
 from elastic.db.known_secrets import hide_known_secrets
 from elastic.db.stores.jobs import MASTER_JOB, end_job, fail_dead_jobs, heartbeat, living_jobs, start_job
+from elastic.db.stores.workers import places_by_queue
 from elastic.db.transitions import RunClaim
 from elastic.executors.executor import Executor, ExecutorEvent
 from elastic.executors.registry import executor_by_queue
@@ -237,6 +238,8 @@ class SchedulerMaster:
         if not self._is_stopping:
             self._groups.queue_left_callbacks(self._folder)
         fail_dead_jobs(database, interval)
+        if not self._groups.is_empty:
+            transitions.give_back_attempts(database, places_by_queue(database, interval), deployment.lease)
         masters = living_jobs(database, interval, kind=MASTER_JOB)
         self._has_peers = any(one.id != self._job_id for one in masters)
 

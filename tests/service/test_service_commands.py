@@ -157,8 +157,8 @@ def test_a_service_that_ends_at_once_says_why(home: Path, monkeypatch: pytest.Mo
     assert "ended at once with exit code 2: the DAG folder '/nowhere' does not exist" in said(
         "services", "start", "scheduler", code=1
     )
-    assert "there is no service 'worker'; choose one of scheduler, webserver." in said(
-        "services", "start", "worker", code=2
+    assert "there is no service 'parser'; choose one of scheduler, worker, webserver." in said(
+        "services", "start", "parser", code=2
     )
 
 

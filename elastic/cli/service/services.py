@@ -14,7 +14,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run the ser
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SERVICE]...", help="scheduler, webserver; default: all that are installed."),
+    typer.Argument(
+        metavar="[SERVICE]...", help="scheduler, worker, webserver; default: all that this machine can run."
+    ),
 ]
 
 #: Seconds beyond the grace time of a part until it is killed.
@@ -61,12 +63,18 @@ def status(names: Names = None) -> None:
 
 
 def _parts(names: Sequence[str] | None) -> "list[BackgroundPart]":
+    from elastic.config.queues import queues_of, worker_queues_of
     from elastic.config.settings import read_settings
     from elastic.service.background import PARTS, BackgroundPart
     from elastic.web.server import missing_package
 
-    home = read_settings().home
-    installed = [name for name in PARTS if name != "webserver" or not missing_package()]
+    settings = read_settings()
+    home = settings.home
+    is_left_out = {
+        "webserver": bool(missing_package()),
+        "worker": not worker_queues_of(settings.text("core.executor"), queues_of(settings.text("core.queues"))),
+    }
+    installed = [name for name in PARTS if not is_left_out.get(name)]
     return [BackgroundPart.of(name, home) for name in dict.fromkeys(names or installed)]
 
 

@@ -111,12 +111,12 @@ def _greet(database: "Database", settings: "Settings", web: "ServerOptions") -> 
 
 
 def health(output: Output = OutputFormat.TABLE) -> None:
-    """Check the database, the masters and the DAG files; the exit code is 1 if a part is missing."""
+    """Check the database, the masters, the workers and the DAG files; the exit code is 1 if a part is missing."""
     from elastic.scheduler.deployment import Deployment
     from elastic.service.health import health_of
 
     deployment = Deployment.of()
-    checks = health_of(deployment.database, deployment.heartbeat)
+    checks = health_of(deployment.database, deployment.heartbeat, deployment.worker_queues)
     if output is OutputFormat.JSON:
         print_json([{"part": one.part, "healthy": one.is_healthy, "detail": one.detail} for one in checks])
     else:

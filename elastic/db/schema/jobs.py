@@ -13,6 +13,9 @@ job = Table(
     Column("state", Word, nullable=False),
     Column("dag_id", Key),
     Column("executor", Label),
+    #: of a worker: names of its queues, separated by commas, and the tasks that it runs at the same time
+    Column("queues", LongText),
+    Column("parallelism", Integer),
     Column("host", Label, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("owner", Label),

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, case, insert, select, update
@@ -19,16 +20,29 @@ MAX_MISSED_HEARTBEATS = 2.1
 #: Kind of the jobs of masters of the scheduler service.
 MASTER_JOB = "SchedulerJob"
 
+#: Kind of the jobs of workers, which run the tasks of some queues.
+WORKER_JOB = "WorkerJob"
+
 RUNNING, SUCCESS, FAILED = "running", "success", "failed"
 
 
-def start_job(database: Database, kind: str, *, dag_id: str | None = None, executor: str | None = None) -> int:
+def start_job(
+    database: Database,
+    kind: str,
+    *,
+    dag_id: str | None = None,
+    executor: str | None = None,
+    queues: Sequence[str] | None = None,
+    parallelism: int | None = None,
+) -> int:
     """Insert a running job of this process, such as a `BackfillJob`; return its id."""
     row = {
         "kind": kind,
         "state": RUNNING,
         "dag_id": dag_id,
         "executor": executor,
+        "queues": None if queues is None else ",".join(queues),
+        "parallelism": parallelism,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "owner": audit.owner(),

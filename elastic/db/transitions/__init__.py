@@ -35,6 +35,7 @@ from elastic.db.transitions.run_claims import (
 )
 from elastic.db.transitions.run_marks import instances_to_mark, mark_run
 from elastic.db.transitions.runs import ensure_run, insert_run, rerun, set_run_state, start_backfill, start_run
+from elastic.db.transitions.worker_attempts import give_back_attempts, take_attempts
 
 __all__ = [
     "CursorMove",
@@ -54,6 +55,7 @@ __all__ = [
     "finish",
     "finish_many",
     "finish_run_callbacks",
+    "give_back_attempts",
     "instances_to_mark",
     "mark_run",
     "mark_success",
@@ -73,6 +75,7 @@ __all__ = [
     "set_states",
     "start_backfill",
     "start_run",
+    "take_attempts",
     "take_callbacks",
     "take_run_callbacks",
     "take_runs",

@@ -35,6 +35,8 @@ class AttemptRequest:
     #: file that defines the DAG, and folder of its helper modules, for a process that has not loaded it
     fileloc: str = ""
     root: str = ""
+    #: sentence that the attempt writes to its log and keeps as its note
+    remark: str = ""
 
 
 def attempt_info_of(
@@ -51,6 +53,24 @@ def attempt_info_of(
         logical_date=run.logical_date,
         data_interval=DataInterval(run.data_interval_start, run.data_interval_end),
         conf=dict(run.conf),
+    )
+
+
+def request_of(run: DagRun, queued: TaskInstanceRow) -> AttemptRequest:
+    """Return the request of an attempt that another process queued."""
+    info = attempt_info_of(
+        run,
+        queued.task_id,
+        queued.map_index,
+        try_number=queued.try_number,
+        attempt_uuid=queued.attempt_uuid or "",
+    )
+    return AttemptRequest(
+        info=info,
+        max_tries=queued.max_tries,
+        run_attempt=run.attempt,
+        flow_run_id=queued.flow_run_id,
+        lease_owner=queued.lease_owner or "",
     )
 
 

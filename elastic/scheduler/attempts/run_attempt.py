@@ -85,6 +85,8 @@ def run_attempt(
     with task.helpers.installed(), log as lines:
         for name, why in settings_without_effect(task).items():
             task.log.warning("%s has no effect: %s", name, why)
+        if request.remark:
+            task.log.warning("%s", request.remark)
         context = context_of(task, request, deployment, xcoms)
         try:
             outcome = execute(task, context)
@@ -105,7 +107,8 @@ def run_attempt(
             )
             task.log.info("Task succeeded")
         result = _run_callbacks(task, context, result, deployment)
-        return replace(result, log_lines=lines.take() if lines else ())
+        note = result.note or request.remark or None
+        return replace(result, note=note, log_lines=lines.take() if lines else ())
 
 
 def context_of(task: BaseOperator, request: AttemptRequest, deployment: Deployment, xcoms: AttemptXCom) -> Context:

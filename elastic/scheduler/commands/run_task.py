@@ -6,7 +6,7 @@ All three prepare, claim, execute and record an attempt with the same functions.
 import datetime as dt
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -22,7 +22,7 @@ from elastic.db import queries, transitions
 from elastic.db.records import AttemptResult, DagRun, QueueRequest, RunType, TaskInstanceRow
 from elastic.executors.local import SequentialExecutor
 from elastic.scheduler.attempts.attempt_log import log_path
-from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, new_instance
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, new_instance, request_of
 from elastic.scheduler.attempts.lease import claim, renewing_lease
 from elastic.scheduler.attempts.process_identity import ProcessIdentity, release_leases_of_dead_processes
 from elastic.scheduler.attempts.run_attempt import run_attempt
@@ -30,7 +30,7 @@ from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
 from elastic.scheduler.commands.why import checked_key, tracker_of, verdicts_at
 from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS, FreeSlots
-from elastic.scheduler.decisions.inputs import Overrides
+from elastic.scheduler.decisions.inputs import Overrides, TaskSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import why_ended
@@ -138,7 +138,7 @@ def _verdicts(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots) -> list[
 
 
 def _free_slots(deployment: Deployment, task: BaseOperator) -> FreeSlots:
-    return free_slots_of(deployment.database, task.dag_id, _concurrency(task), deployment.executors_by_queue)
+    return free_slots_of(deployment, task.dag_id, _concurrency(task))
 
 
 def _concurrency(task: BaseOperator) -> int:
@@ -227,13 +227,7 @@ def run_queued_attempt(deployment: Deployment, task: BaseOperator, key: TaskKey,
     before = queries.instance(deployment.database, key)
     if run is None or before is None or before.attempt_uuid != attempt_uuid:
         return None
-    request = AttemptRequest(
-        info=attempt_info_of(run, key.task_id, key.map_index, try_number=before.try_number, attempt_uuid=attempt_uuid),
-        max_tries=before.max_tries,
-        run_attempt=run.attempt,
-        flow_run_id=before.flow_run_id,
-        lease_owner=before.lease_owner or "",
-    )
+    request = request_of(run, before)
     if not claim(deployment, request):
         return None
     result = execute_claimed_attempt(deployment, task, request, terminal=sys.stdout, capture=True, is_supervised=True)
@@ -265,15 +259,26 @@ def execute_claimed_attempt(
             failed = AttemptResult(attempt_uuid=request.info.attempt_uuid, state=TaskState.FAILED, error=why)
             transitions.finish(deployment.database, failed)
         raise
-    return record_result(deployment, task, request, result)
+    tasks = {one.task_id: one for one in tasks_beside(task)}
+    return record_result(deployment, tasks, request, result)
 
 
 def record_result(
-    deployment: Deployment, task: BaseOperator, request: AttemptRequest, result: AttemptResult
+    deployment: Deployment,
+    tasks: Mapping[str, BaseOperator | TaskSpec],
+    request: AttemptRequest,
+    result: AttemptResult,
 ) -> AttemptResult | None:
-    """Record the result of an attempt and skip the tasks that it skips; return None if the attempt is stale."""
+    """Record the result of an attempt and skip the tasks that it skips; return None if the attempt is stale.
+
+    Args:
+        deployment: Database, folders and limits.
+        tasks: The tasks of the DAG by id.
+        request: The attempt.
+        result: Its result.
+    """
     run = queries.run_of_id(deployment.database, request.info.dag_id, request.info.run_id)
-    resolved = _skipped(deployment, task, run, result) if run else []
+    resolved = _skipped(deployment, tasks, run, result, request.info.task_id) if run else []
     changes = StateChanges(results=[result], resolved=resolved, log_lines=result.log_lines)
     try:
         finished = apply(deployment.database, changes)
@@ -384,7 +389,11 @@ def _queue_request(
 
 
 def _skipped(
-    deployment: Deployment, task: BaseOperator, run: DagRun, result: AttemptResult
+    deployment: Deployment,
+    tasks: Mapping[str, BaseOperator | TaskSpec],
+    run: DagRun,
+    result: AttemptResult,
+    by_task_id: str,
 ) -> list[ResolvedWithoutRun]:
     if not result.skipped_task_ids:
         return []
@@ -392,10 +401,10 @@ def _skipped(
     found = queries.instances(deployment.database, run.dag_id, [run.run_id])
     return [
         ResolvedWithoutRun(
-            new_instance(run, task.dag.get_task(one.task_id), one.map_index),
+            new_instance(run, tasks[one.task_id], one.map_index),
             TaskState.SKIPPED,
-            f"skipped by {task.task_id!r}",
+            f"skipped by {by_task_id!r}",
         )
         for one in found
-        if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in task.dag
+        if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in tasks
     ]

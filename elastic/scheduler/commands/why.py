@@ -60,7 +60,7 @@ def stored_verdicts(
     return verdicts_at(
         tracker,
         checked_key(key.task_id, run, tracker, key.map_index),
-        free_slots_of(deployment.database, dag.dag_id, dag.concurrency, deployment.executors_by_queue),
+        free_slots_of(deployment, dag.dag_id, dag.concurrency),
         now,
     )
 

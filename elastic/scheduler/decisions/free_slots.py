@@ -15,6 +15,16 @@ SLOT_CONDITIONS = ("queue", "parallelism", "concurrency", "pool")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlaces:
+    """Places of living workers, which run the tasks of some executors."""
+
+    #: names of the executors that leave their tasks to workers
+    executors: frozenset[str] = frozenset()
+    #: instances that the workers of a queue take; a queue that is missing has no living worker
+    free: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FreeSlots:
     """Free slots; None for no limit."""
 
@@ -22,6 +32,7 @@ class FreeSlots:
     executors: Mapping[str, int] = field(default_factory=dict)
     #: names of the executors by queue; None if one executor, whose name is empty, has all queues
     queues: Mapping[str, str] | None = None
+    workers: WorkerPlaces = WorkerPlaces()
     #: instances that the DAG's concurrency allows
     concurrency: int | None = None
     #: free slots by pool; a pool that is missing has no limit
@@ -42,16 +53,20 @@ def choose(candidates: Iterable[RunnableTask], free_slots: FreeSlots) -> list[Ru
     ordered = sorted(candidates, key=lambda one: (-one.task.priority, one.logical_date, one.position, one.key))
     chosen = []
     executors, concurrency, pools = dict(free_slots.executors), free_slots.concurrency, dict(free_slots.pools)
+    workers = WorkerPlaces(executors=free_slots.workers.executors, free=(places := dict(free_slots.workers.free)))
     for one in ordered:
-        if concurrency == 0 or (executors and not any(executors.values())):
+        is_full = executors and not workers.executors and not any(executors.values())
+        if concurrency == 0 or is_full:
             break
-        left = replace(free_slots, executors=executors, concurrency=None, pools=pools)
+        left = replace(free_slots, executors=executors, workers=workers, concurrency=None, pools=pools)
         if not all(verdict.met for verdict in slot_verdicts(one, left)):
             continue
         chosen.append(one)
         name = free_slots.executor_of(one.task.queue)
         if name in executors:
             executors[name] -= 1
+        elif name in workers.executors:
+            places[one.task.queue] -= 1
         concurrency = None if concurrency is None else concurrency - 1
         if one.task.pool in pools:
             pools[one.task.pool] -= one.task.pool_slots
@@ -65,6 +80,8 @@ def slot_verdicts(runnable: RunnableTask, free_slots: FreeSlots) -> list[Verdict
     name = free_slots.executor_of(task.queue)
     if name is None:
         found.append(_no_executor(task.queue))
+    elif name in free_slots.workers.executors:
+        found.append(_worker_verdict(task.queue, free_slots.workers.free.get(task.queue)))
     elif name in free_slots.executors:
         what = f"the executor of queue {task.queue!r}" if free_slots.queues else "the executor"
         found.append(_slot_verdict("parallelism", free_slots.executors[name], 1, what))
@@ -87,6 +104,13 @@ def _pool_verdict(pool: str, needed: int, free_slots: FreeSlots) -> Verdict:
 def _no_executor(queue: str) -> Verdict:
     why = f"no executor has the queue {queue!r}; add it to core.queues, such as {queue}=local*4"
     return Verdict("queue", Decision.WAIT, why, is_lasting=True)
+
+
+def _worker_verdict(queue: str, free: int | None) -> Verdict:
+    if free is None:
+        why = f"no worker serves queue {queue!r}; start one with `elastic worker --queues {queue}`"
+        return Verdict("queue", Decision.WAIT, why)
+    return _slot_verdict("parallelism", free, 1, f"the queue of the workers of {queue!r}")
 
 
 def _slots(count: int) -> str:

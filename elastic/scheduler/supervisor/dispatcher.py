@@ -13,6 +13,7 @@ from elastic.scheduler.decisions.free_slots import FreeSlots, choose, slot_verdi
 from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts, deadline_after
+from elastic.scheduler.supervisor.waiting_notice import worker_places
 
 
 class Dispatcher:
@@ -59,7 +60,8 @@ class Dispatcher:
             pids = member.reserve(len(mine)) if mine else []
             self.has_more = self.has_more or 0 < len(pids) < len(mine)
             placed = zip(mine, pids, strict=False) if pids else ((one, None) for one in mine)
-            found += [self._attempt(one, attempts, pid) for one, pid in placed]
+            made = [self._attempt(one, attempts, pid) for one, pid in placed]
+            found += [one.left_to_workers() for one in made] if member.leaves_to_workers else made
         return found
 
     def read_pools(self) -> None:
@@ -73,6 +75,7 @@ class Dispatcher:
 
     def _free_slots(self, attempts: RunningAttempts) -> FreeSlots:
         """Return the free slots as far as this process knows; the database checks them again."""
+        workers = self._executor.worker_members
         pools = {name: slots for name, slots in self._pool_sizes.items() if slots >= 0}
         for key in attempts.running:
             task = self._dag.tasks[key.task_id]
@@ -80,8 +83,9 @@ class Dispatcher:
                 pools[task.pool] -= task.pool_slots
         concurrency = self._dag.concurrency - len(attempts.running) if self._dag.concurrency else None
         return FreeSlots(
-            executors={name: member.free for name, member in self._executor.members.items()},
+            executors={name: one.free for name, one in self._executor.members.items() if name not in workers},
             queues=self._executor.queues,
+            workers=worker_places(self._deployment, workers),
             concurrency=concurrency,
             pools=pools,
             sizes=self._pool_sizes,

@@ -4,7 +4,7 @@ import contextlib
 import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
@@ -17,7 +17,6 @@ from elastic.db.records import AttemptResult, DagRun
 from elastic.executors.executor import Executor, ExecutorEvent
 from elastic.scheduler.attempts.attempt_request import NOT_CLAIMED, command_of, new_instance, shown_command
 from elastic.scheduler.attempts.process_identity import release_leases_of_dead_processes
-from elastic.scheduler.attempts.run_attempt import retry_or_fail
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.decisions.run_tracker import RunTracker
@@ -26,14 +25,12 @@ from elastic.scheduler.supervisor.active_runs import ActiveRuns
 from elastic.scheduler.supervisor.dispatcher import Dispatcher
 from elastic.scheduler.supervisor.due_callbacks import CallbackCaller
 from elastic.scheduler.supervisor.mapping import mapped_count
-from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts
+from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts, lost_result
 from elastic.scheduler.supervisor.state_changes import OUTAGES, ResolvedWithoutRun, StateChanges, apply, finish_each
 from elastic.scheduler.supervisor.waiting_notice import WaitingNotice
 
 #: Seconds between reads of the database for changes by other processes: at first, and at most.
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.1, 2.0
-
-_ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +93,7 @@ class RunGroup:
         self.runs.call_back = setup.callbacks.call_for_run
         self.dispatcher = Dispatcher(deployment, self.dag, self.runs.by_id, self.executor, setup.owner)
         self.dispatcher.tries_once = setup.tries_once
-        self._waiting_notice = WaitingNotice(deployment.database, self.dag, setup.executor.queues, say)
+        self._waiting_notice = WaitingNotice(deployment, self.dag, setup.executor, say)
         self._only = setup.only
         self._is_single = not setup.max_active_runs
         self._tried: set[TaskKey] = set()
@@ -313,15 +310,10 @@ class RunGroup:
         if event.account == NOT_CLAIMED:
             self.sync()
             return None
-        row = queries.instance(self.deployment.database, event.key)
-        if row is None or row.attempt_uuid != attempt.attempt_uuid or row.state not in _ACTIVE:
+        failed = lost_result(self.deployment.database, self.dag.tasks[event.key.task_id], attempt, event)
+        if failed is None:
             self.sync()
-            return None
-        why = event.error or f"{self.executor.title} reports that it ended, but the attempt recorded no result"
-        if attempt.is_overdue:
-            why = f"it exceeded its execution_timeout and did not stop; {why}"
-        failed = retry_or_fail(self.dag.tasks[event.key.task_id], attempt.request, why, event.exit_code)
-        return replace(failed, expected=row.state, callback=failed.state)
+        return failed
 
     def _apply_result(self, key: TaskKey, result: AttemptResult) -> list[ResolvedWithoutRun]:
         """Set the state of an instance in the tracker; return the instances that its result skips."""
@@ -376,6 +368,10 @@ class RunGroup:
             self.attempts.add(attempt)
             self.started += 1
             self.tracker.set_state(key, TaskState.RUNNING if request.is_claimed else TaskState.QUEUED)
+            if attempt.is_left:
+                self.say(f"Leaving to a worker of queue {task.queue}: {shown_command(self.dag, request)}")
+                self._poll_seconds, self._poll_at = _MIN_POLL_SECONDS, 0.0
+                continue
             self.say(f"Adding to queue: {shown_command(self.dag, request)}")
             self.executor.queue_command(key, command_of(self.dag, task, request), task.queue)
 

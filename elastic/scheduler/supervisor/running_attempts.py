@@ -4,12 +4,20 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from elastic.dag.execution.retry import RetryPolicy
 from elastic.dag.ids import TaskKey
-from elastic.db.records import Claim, QueueRequest, TaskInstanceRow
+from elastic.dag.states.state import TaskState
+from elastic.db import queries
+from elastic.db.database import Database
+from elastic.db.records import AttemptResult, Claim, QueueRequest, TaskInstanceRow
+from elastic.executors.executor import ExecutorEvent
 from elastic.scheduler.attempts.attempt_request import AttemptRequest
+from elastic.scheduler.attempts.run_attempt import retry_or_fail
 
 #: Seconds that an attempt may exceed its own time limit before the supervisor kills it.
 _KILL_GRACE_SECONDS = 30.0
+
+_ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +30,8 @@ class RunningAttempt:
     claim: Claim | None = None
     #: time of the kill on the clock of `time.monotonic`; None without a time limit
     deadline: float | None = None
+    #: True if a worker takes the attempt from the database
+    is_left: bool = False
 
     @property
     def key(self) -> TaskKey:
@@ -38,10 +48,36 @@ class RunningAttempt:
         """Whether the supervisor must kill the attempt."""
         return self.deadline is not None and self.deadline < time.monotonic()
 
+    def left_to_workers(self) -> "RunningAttempt":
+        """Return the attempt without a lease, which a worker takes."""
+        queue_request = replace(self.queue_request, lease_owner=None, lease=None)
+        return replace(self, queue_request=queue_request, deadline=None, is_left=True)
+
 
 def deadline_after(time_limit: float | None) -> float | None:
     """Return when to kill an attempt that starts now; `time_limit` is in seconds, None for no limit."""
     return None if time_limit is None else time.monotonic() + time_limit + _KILL_GRACE_SECONDS
+
+
+def lost_result(
+    database: Database, task: RetryPolicy, attempt: RunningAttempt, event: ExecutorEvent
+) -> AttemptResult | None:
+    """Return the result of an attempt whose process ended without one; None if the attempt is over or stale.
+
+    Args:
+        database: The database.
+        task: The task.
+        attempt: The attempt.
+        event: How its process ended.
+    """
+    row = queries.instance(database, attempt.key)
+    if row is None or row.attempt_uuid != attempt.attempt_uuid or row.state not in _ACTIVE:
+        return None
+    why = event.error or "its process ended, but the attempt recorded no result"
+    if attempt.is_overdue:
+        why = f"it exceeded its execution_timeout and did not stop; {why}"
+    failed = retry_or_fail(task, attempt.request, why, event.exit_code)
+    return replace(failed, expected=row.state, callback=failed.state)
 
 
 @dataclass(slots=True)
@@ -56,7 +92,8 @@ class RunningAttempts:
     def add(self, attempt: RunningAttempt) -> None:
         """Record that the database queued an attempt, and claimed it if a process is reserved."""
         key = attempt.key
-        self.running[key] = attempt
+        if not attempt.is_left:
+            self.running[key] = attempt
         row = self.rows[key]
         changes = 2 if attempt.request.is_claimed else 1
         self.rows[key] = replace(row, version=row.version + changes, try_number=row.try_number + 1)

@@ -1,27 +1,36 @@
 """Waiting notice: explains to the user why a runnable instance waits, by the database's count of free slots."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from elastic.db import queries
-from elastic.db.database import Database
 from elastic.db.stores.pools import PoolStore
+from elastic.db.stores.workers import free_places
+from elastic.executors.executor import Executor
 from elastic.scheduler.decisions.dag_spec import DagSpec
-from elastic.scheduler.decisions.free_slots import FreeSlots, slot_verdicts
+from elastic.scheduler.decisions.free_slots import FreeSlots, WorkerPlaces, slot_verdicts
 from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.decisions.run_states import name_of
+from elastic.scheduler.deployment import Deployment
 
 
-def free_slots_of(
-    database: Database, dag_id: str, concurrency: int, queues: Mapping[str, str] | None = None
-) -> FreeSlots:
+def worker_places(deployment: Deployment, executors: frozenset[str]) -> WorkerPlaces:
+    """Return the places of living workers for some executors, which leave their tasks to them."""
+    free = free_places(deployment.database, deployment.heartbeat) if executors else {}
+    return WorkerPlaces(executors=executors, free=free)
+
+
+def free_slots_of(deployment: Deployment, dag_id: str, concurrency: int, executor: Executor | None = None) -> FreeSlots:
     """Return the slots that instances of a DAG may take now.
 
     Args:
-        database: Database that counts the slots.
+        deployment: Database that counts the slots, and the executors of queues.
         dag_id: The DAG.
         concurrency: Maximum number of active instances of the DAG; 0 for no limit.
-        queues: Executors by queue; None if one executor has all queues.
+        executor: Executor with other queues than those of the deployment.
     """
+    database = deployment.database
+    queues = deployment.executors_by_queue if executor is None else executor.queues
+    workers = deployment.worker_executors if executor is None else executor.worker_members
     pools = PoolStore(database).all()
     active = len(queries.active_instances(database, dag_id)) if concurrency else 0
     return FreeSlots(
@@ -29,6 +38,7 @@ def free_slots_of(
         pools={one.pool: one.slots - one.queued - one.running for one in pools if one.slots >= 0},
         sizes={one.pool: one.slots for one in pools},
         queues=queues,
+        workers=worker_places(deployment, workers),
     )
 
 
@@ -36,21 +46,19 @@ class WaitingNotice:
     """Reports to the user, once per reason, why runnable instances wait.
 
     Args:
-        database: Database that counts the free slots.
+        deployment: Database that counts the free slots.
         dag: The DAG.
-        queues: Executors by queue; None if one executor has all queues.
+        executor: Executor of the instances.
         say: Receives each sentence.
     """
 
-    def __init__(
-        self, database: Database, dag: DagSpec, queues: Mapping[str, str] | None, say: Callable[[str], None]
-    ) -> None:
-        self._database, self._dag, self._queues, self._say = database, dag, queues, say
+    def __init__(self, deployment: Deployment, dag: DagSpec, executor: Executor, say: Callable[[str], None]) -> None:
+        self._deployment, self._dag, self._executor, self._say = deployment, dag, executor, say
         self._reported: set[str] = set()
 
     def report_full(self, ready: Sequence[RunnableTask]) -> None:
         """Report each exhausted limit with the first instance that waits for it."""
-        free_slots = free_slots_of(self._database, self._dag.dag_id, self._dag.concurrency, self._queues)
+        free_slots = free_slots_of(self._deployment, self._dag.dag_id, self._dag.concurrency, self._executor)
         for one in ready:
             for verdict in slot_verdicts(one, free_slots):
                 if not verdict.met:

@@ -178,7 +178,7 @@ def jobs(request: Request) -> Response:
                 state("running" if job.is_alive else "failed" if job.state in ("running", "failed") else job.state),
                 text("alive" if job.is_alive else "silent" if job.state == "running" else job.state),
                 text(f"pid {job.pid} on {job.host}"),
-                text(job.executor),
+                text(f"{job.queues}, {job.parallelism} at a time" if job.queues else job.executor),
                 when(job.started_at),
                 when(job.heartbeat_at),
             ),
@@ -188,7 +188,7 @@ def jobs(request: Request) -> Response:
     view = TableView(
         title="Jobs",
         url="/browse/jobs",
-        columns=("id", "kind", "state", "sign of life", "process", "executor", "started", "last heartbeat"),
+        columns=("id", "kind", "state", "sign of life", "process", "executor or queues", "started", "last heartbeat"),
         rows=rows,
         empty=("No jobs yet", "Start a master with `elastic master` or `elastic standalone`."),
         topics="admin",

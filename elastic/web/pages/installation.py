@@ -84,6 +84,6 @@ def health(request: Request) -> Response:
 def _checks(request: Request) -> list[HealthCheck]:
     context = context_of(request)
     try:
-        return health_of(context.database, context.deployment.heartbeat)
+        return health_of(context.database, context.deployment.heartbeat, context.deployment.worker_queues)
     except DatabaseError as error:
         return [HealthCheck(part="database", is_healthy=False, detail=str(error))]
