@@ -150,7 +150,9 @@ class FileSource(Source):
         """
         listing = self._find_files() if self._format.union_by_name else None
         remotes: dict[str, Any] = {} if listing is None else listing.remotes
-        files = iterate_files(self._paths, self._options, remotes, lazily=True) if listing is None else iter(listing.files)
+        files = (
+            iterate_files(self._paths, self._options, remotes, lazily=True) if listing is None else iter(listing.files)
+        )
         head, names = list[FoundFile](), tuple[str, ...]()
         for file in files:
             if not head and self._format.hive_partitioning:
