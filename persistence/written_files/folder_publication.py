@@ -2,7 +2,8 @@
 
 The steps are safe to repeat, so a resumed run continues a publication that a crash interrupted at any moment:
 
-1. The marker `_unfinished.json` names the run that writes. Only one run can create it.
+1. The marker `_unfinished.json` names the run that writes, once the run's store has the step, so that the run can be
+   resumed. Only one run can create the marker.
 2. Attempts get their names. Readers of the manifest do not see them yet.
 3. Attempts that no committed state names are removed.
 4. `_manifest.json` is replaced: from now on the new files are the content of the folder.
@@ -88,11 +89,12 @@ class FolderPublication(Publication):
         self._check_content(self._marker())
 
     def prepare(self, parts: Sequence[WrittenFile]) -> None:
-        folder, marker = self._folder, self._marker()
-        self._check_content(marker)
-        # Before the claim, which a step that cannot begin would not give up.
+        self._check_content(self._marker())
         self._check_parts(parts)
-        folder.make()
+        self._folder.make()
+
+    def begin(self, parts: Sequence[WrittenFile]) -> None:
+        folder, marker = self._folder, self._marker()
         if marker is None and not folder.put_new(MARKER, marker_of(self._owner)):
             marker = self._marker() or {}
         if marker is not None:
@@ -100,10 +102,11 @@ class FolderPublication(Publication):
         self._is_claimed = True
         if marker is None:
             try:
-                # After the first check, another run may have claimed the folder, and ended.
+                # After the check of `prepare`, another run may have claimed the folder, and ended.
                 self._check_content(None)
             except UsageError:
                 folder.remove([MARKER])
+                self._is_claimed = False
                 raise
 
     def _take_over(self, marker: dict[str, Any]) -> None:
@@ -258,10 +261,14 @@ class FolderPublication(Publication):
             )
 
     def release(self, outcome: StepState, parts: Sequence[WrittenFile], *, keep: bool) -> None:
-        if not self._is_claimed or outcome.is_complete:
+        if outcome.is_complete:
             return
         with suppress(ElasticError):
             marker, manifest = self._marker(), self._read(MANIFEST)
+            if not self._is_claimed:
+                if marker is None and not parts:
+                    self._folder.discard()
+                return
             if marker is None or not self._is_mine(marker) or marker["epoch"] != self._owner.epoch:
                 return
             listed = _names_in(manifest)

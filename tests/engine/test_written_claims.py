@@ -163,6 +163,7 @@ def stop_publication(out: Path, owner: SinkOwner, mode: str, at: tuple[str, str]
     publication = FileSink(out, LinesFormat(), if_exists=mode).publication(owner)
     assert isinstance(publication, FolderPublication)
     publication.prepare([])
+    publication.begin([])
     parts = attempt(publication, "8") + attempt(publication, "9")
     folder = StoppedFolder(out, f"{owner.run_id}-{owner.step}", tag_of(owner), identity_of(owner))
     folder.at, folder._made = at, publication._folder._made  # type: ignore[attr-defined]
@@ -198,6 +199,7 @@ def attempt(publication: Publication, *records: Any) -> list[WrittenFile]:
 def published(place: str, run_id: str, line: str, mode: str = "append") -> list[WrittenFile]:
     publication = opened(place, run_id, mode=mode)
     publication.prepare([])
+    publication.begin([])
     parts = attempt(publication, line)
     publication.publish(parts)
     return parts
@@ -218,10 +220,12 @@ def test_a_redrive_that_is_stopped_after_its_commit_is_resumed(place: str) -> No
     old = published(place, "a", "1")
     redrive = opened(place, "a", 2)
     redrive.prepare(old)
+    redrive.begin(old)
     new = attempt(redrive, "2")
     redrive.release(StepState.INTERRUPTED, [*old, *new], keep=True)
     resumed = opened(place, "a", 3)
     resumed.prepare([*old, *new])
+    resumed.begin([*old, *new])
     resumed.publish([*old, *new])
     check_whole(place, [*old, *new])
 
@@ -230,6 +234,7 @@ def test_a_redrive_that_fails_before_its_commit_leaves_the_folder_as_it_was(plac
     old = published(place, "a", "1")
     redrive = opened(place, "a", 2)
     redrive.prepare(old)
+    redrive.begin(old)
     attempt(redrive, "2")
     redrive.release(StepState.ERROR, old, keep=True)
     check_whole(place, old)
@@ -258,6 +263,7 @@ def test_a_failed_redrive_of_a_folder_with_appended_files_keeps_all_files(place:
     first, second = published(place, "a", "1"), published(place, "b", "2")
     redrive = opened(place, "a", 2)
     redrive.prepare(first)
+    redrive.begin(first)
     attempt(redrive, "3")
     redrive.release(StepState.ERROR, first, keep=True)
     check_whole(place, [*first, *second])
@@ -279,6 +285,7 @@ def test_a_redrive_of_an_overwriting_run_keeps_what_was_added_later(place: str) 
     second = published(place, "b", "2")
     redrive = opened(place, "a", 2, "overwrite")
     redrive.prepare(first)
+    redrive.begin(first)
     new = attempt(redrive, "3")
     redrive.publish([*first, *new])
     check_whole(place, [*first, *second, *new])
@@ -335,6 +342,7 @@ def test_a_stopped_publication_of_partitions_is_hidden_and_goes_on(tmp_path: Pat
 
     first = sink(1)
     first.prepare([])
+    first.begin([])
     parts = attempt(first, {"k": 1, "n": 2}, {"k": 2, "n": 3})
     first._folder.reveal([parts[0].name])  # type: ignore[attr-defined]
     assert (tmp_path / parts[0].name).exists()
@@ -342,6 +350,7 @@ def test_a_stopped_publication_of_partitions_is_hidden_and_goes_on(tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} == {"_staging", "_unfinished.json"}
     resumed = sink(2)
     resumed.prepare(parts)
+    resumed.begin(parts)
     resumed.publish(parts)
     assert list(audit_files({"url": str(tmp_path)}, SinkOwner("a", 0, 2), parts)) == []
 
@@ -381,3 +390,31 @@ def test_no_source_of_any_kind_is_overwritten(tmp_path: Path) -> None:
                 with pytest.raises(UsageError, match="which overlap"):
                     flow.write_jsonl(tmp_path / out, if_exists="overwrite").run(cluster="inline")
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_run_that_ends_before_it_has_begun_leaves_no_claim(place: str) -> None:
+    opened(place, "killed").prepare([])
+    released = opened(place, "released")
+    released.prepare([])
+    released.release(StepState.INTERRUPTED, [], keep=True)
+    check_whole(place, published(place, "later", "1"))
+
+
+def test_the_folder_of_a_run_that_never_began_is_removed(tmp_path: Path) -> None:
+    publication = opened(str(tmp_path / "new/out"), "released")
+    publication.prepare([])
+    publication.release(StepState.INTERRUPTED, [], keep=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_of_two_runs_that_prepare_one_folder_the_second_to_begin_is_refused(place: str) -> None:
+    first, second = opened(place, "first"), opened(place, "second")
+    first.prepare([])
+    second.prepare([])
+    first.begin([])
+    with pytest.raises(UsageError, match="run first is writing to"):
+        second.begin([])
+    second.release(StepState.ERROR, [], keep=True)
+    parts = attempt(first, "1")
+    first.publish(parts)
+    check_whole(place, parts)

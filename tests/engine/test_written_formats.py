@@ -50,6 +50,7 @@ def writer_to(folder: Path, format: FileFormat, file_bytes: int = 1) -> FileWrit
     """Return the writer of a step that has claimed a folder."""
     publication = FileSink(folder, format, file_bytes=file_bytes).publication(SinkOwner("a-run", 0, 1))
     publication.prepare([])
+    publication.begin([])
     assert isinstance(publication.writer, FileWriter)
     return publication.writer
 

@@ -108,7 +108,7 @@ class Publication(ABC):
 
     @abstractmethod
     def prepare(self, parts: Sequence[WrittenFile]) -> None:
-        """Claim the sink for this step, before workers start; `parts` are those that earlier masters committed.
+        """Check the sink for this step, before workers start; `parts` are those that earlier masters committed.
 
         Raises:
             UsageError: The sink belongs to another run.
@@ -116,12 +116,12 @@ class Publication(ABC):
         """
 
     def begin(self, parts: Sequence[WrittenFile]) -> None:
-        """Create what workers write to, after `prepare`, and once the run records that the step has begun.
+        """Claim the sink, after `prepare` and once the run records that the step has begun, and create what workers need.
 
         A crash at any later moment leaves a run that can be resumed, and that removes what this method creates.
 
         Raises:
-            StoreError: As `prepare` does.
+            UsageError, StoreError: As `prepare` does.
         """
 
     @abstractmethod
