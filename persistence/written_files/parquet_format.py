@@ -187,13 +187,12 @@ class _Stream(io.RawIOBase):
 
 def _misfit(values: list[Any]) -> str | None:
     """Return a clause about the first value whose type does not go with that of the first one; None if all go."""
-    known = [(number, value) for number, value in enumerate(values, 1) if value is not None]
-    for number, value in known:
+    known = [value for value in values if value is not None]
+    for value in known:
         try:
-            check_kinds([known[0][1], value])
+            check_kinds([known[0], value])
         except TypeError:
-            first, other = (f"{shown(each)} in record {at}" for at, each in (known[0], (number, value)))
-            return f"has {first} and {other} of its chunk"
+            return f"has {shown(known[0])} and later {shown(value)}"
     return None
 
 

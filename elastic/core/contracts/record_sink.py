@@ -116,7 +116,7 @@ class Publication(ABC):
         """
 
     def begin(self, parts: Sequence[WrittenFile]) -> None:
-        """Claim the sink, after `prepare` and once the run records that the step has begun, and create what workers need.
+        """Claim the sink and create what workers need, after `prepare` and once the run records that the step began.
 
         A crash at any later moment leaves a run that can be resumed, and that removes what this method creates.
 
