@@ -24,6 +24,7 @@ from elastic.dag.files.helper_modules import HelperModules
 from elastic.dag.ids import check_key
 from elastic.dag.ignored_settings import DefaultArgs, ignored_settings
 from elastic.dag.operator import BaseOperator
+from elastic.dag.recipients import recipients_of
 from elastic.dag.task_group import TaskGroup
 from elastic.dag.task_settings import Callback, callbacks_of, check_default_args, check_names
 from elastic.dag.timetable.interval import LogicalDate, instant_of, zone_name, zone_of
@@ -56,6 +57,8 @@ class DagSettings(TypedDict, total=False):
     template_searchpath: str | Path | Sequence[str | Path]
     on_success_callback: Callback | Sequence[Callback] | None
     on_failure_callback: Callback | Sequence[Callback] | None
+    notify: str | Sequence[str] | None
+    notify_on_success: bool
     timezone: str | tzinfo | None
     is_paused_upon_creation: bool
     executor: Any
@@ -78,6 +81,8 @@ class DAG:
         user_defined_macros: Values and functions for templates, by name.
         template_searchpath: Folders of template files, searched after the folder of the DAG file.
         on_success_callback, on_failure_callback: A function or several, called with the context when a run has ended.
+        notify: Recipients of a notification when a run has failed: `mailto:` URLs and ids of connections.
+        notify_on_success: Also notify them when a run has succeeded.
         timezone: The time zone of the schedule and of dates in templates; by default that of `start_date`, else UTC.
         is_paused_upon_creation: Do not run the DAG before a user unpauses it.
         executor: The executor for the tasks; by default that of the installation.
@@ -114,6 +119,8 @@ class DAG:
             check_not_generator(title, name, settings.get(name))
         self.on_success_callback = callbacks_of(title, "on_success_callback", settings.get("on_success_callback"))
         self.on_failure_callback = callbacks_of(title, "on_failure_callback", settings.get("on_failure_callback"))
+        self.notify = _recipients(title, settings.get("notify"))
+        self.notify_on_success: bool = settings.get("notify_on_success", False)
         self.executor: Any = settings.get("executor")
         #: path of the file that defines the DAG
         self.fileloc = _caller()
@@ -413,6 +420,13 @@ def _count(title: str, settings: Mapping[str, Any], names: Sequence[str], defaul
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise DefinitionError(f"{title}: {names[0]} must be a whole number >= {minimum}, got {value!r}.")
     return value
+
+
+def _recipients(title: str, given: Any) -> tuple[str, ...]:
+    try:
+        return recipients_of(given)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"{title}: notify must be {error}, got {given!r}.") from None
 
 
 def _folders(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:

@@ -6,8 +6,6 @@ from typing import Any
 from elastic.dag.operator import BaseOperator
 from elastic.dag.task_settings import NAMES
 
-_NO_MAIL = "Elastic does not send mail yet. Use on_failure_callback or on_retry_callback"
-
 
 class DefaultArgs(dict[str, Any]):
     """Default arguments of a DAG that record which names the tasks read."""
@@ -28,11 +26,6 @@ class DefaultArgs(dict[str, Any]):
 def settings_without_effect(task: BaseOperator) -> dict[str, str]:
     """Return the settings of a task that have no effect, each with the reason."""
     found: dict[str, str] = {}
-    if task.email and (task.email_on_failure or task.email_on_retry):
-        found["email"] = _NO_MAIL
-    else:
-        flags = ("email_on_failure", "email_on_retry")
-        found.update({name: _NO_MAIL for name in flags if name in task.given_names and getattr(task, name)})
     is_overridden = task.has_dag and task.own_schedule_interval != task.schedule_interval
     if is_overridden and "schedule_interval" in task.given_names:
         found["schedule_interval"] = "the schedule of the DAG takes precedence"

@@ -62,7 +62,9 @@ class BaseOperator(DependencyMixin):
         pre, post: Actions before and after the main work.
         skip: Do nothing and count as complete.
         doc: Description of the task, in Markdown.
-        email, email_on_failure, email_on_retry: Recipients of mails about failures, and which failures to report.
+        email: Mail addresses that are notified when the task has failed.
+        email_on_failure, email_on_retry: Whether they are notified of a failure after the last try, and of one that is
+            retried.
         resources: Required resources: `cpus`, `memory` in bytes, `custom` resources by name.
         env: Environment variables for the work.
         do_xcom_push: Pass the return value of `execute` to other tasks.

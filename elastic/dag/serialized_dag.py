@@ -24,11 +24,18 @@ from elastic.dag.timetable.schedule import (
 )
 
 #: Version of the format; incremented with every change of its keys.
-SCHEMA = 2
+SCHEMA = 3
 
 #: Keys that earlier versions of the format lack, with the values that they stand for.
-_NEW_DAG_KEYS: Mapping[str, Any] = {"root": "", "callbacks": []}
-_NEW_TASK_KEYS: Mapping[str, Any] = {"mapped_over": None, "resources": {}, "callbacks": []}
+_NEW_DAG_KEYS: Mapping[str, Any] = {"root": "", "callbacks": [], "notify": [], "notify_on_success": False}
+_NEW_TASK_KEYS: Mapping[str, Any] = {
+    "mapped_over": None,
+    "resources": {},
+    "callbacks": [],
+    "email": [],
+    "email_on_failure": True,
+    "email_on_retry": False,
+}
 
 _STRING = (str,)
 _OPTIONAL_STRING = (str, type(None))
@@ -54,6 +61,8 @@ _DAG_TYPES = {
     "concurrency": (int,),
     "is_paused_upon_creation": (bool,),
     "callbacks": (list,),
+    "notify": (list,),
+    "notify_on_success": (bool,),
     "groups": (list,),
     "tasks": (list,),
 }
@@ -86,6 +95,9 @@ _TASK_TYPES = {
     "mapped_over": (dict, type(None)),
     "resources": (dict,),
     "callbacks": (list,),
+    "email": (list,),
+    "email_on_failure": (bool,),
+    "email_on_retry": (bool,),
     "pre": (list,),
     "post": (list,),
     "ui_color": _STRING,
@@ -167,6 +179,8 @@ def to_dict(dag: DAG, source_digest: str = "") -> dict[str, Any]:
         "concurrency": dag.concurrency,
         "is_paused_upon_creation": dag.is_paused_upon_creation,
         "callbacks": _states({"success": dag.on_success_callback, "failed": dag.on_failure_callback}),
+        "notify": list(dag.notify),
+        "notify_on_success": dag.notify_on_success,
         "groups": sorted(dag.groups),
         "tasks": [_task_fields(task) for task in dag.tasks],
     }
@@ -186,6 +200,7 @@ def from_dict(stored: Any) -> SerializedDag:
     check_key("dag_id", stored["dag_id"])
     _check_strings(stored["tags"], "tags of the DAG")
     _check_strings(stored["callbacks"], "callbacks of the DAG")
+    _check_strings(stored["notify"], "recipients of the DAG")
     _check_strings(stored["groups"], "groups of the DAG")
     _check_dates(stored)
     task_fields: dict[str, Mapping[str, Any]] = {}
@@ -195,7 +210,7 @@ def from_dict(stored: Any) -> SerializedDag:
         if task["task_id"] in task_fields:
             raise SerializedDagError(f"task {task['task_id']!r} occurs twice.")
         _check_dates(task)
-        for name in ("upstream", "pre", "post", "callbacks"):
+        for name in ("upstream", "pre", "post", "callbacks", "email"):
             _check_strings(task[name], f"{name} of task {task['task_id']!r}")
         _mapped_over(task)
         task_fields[task["task_id"]] = dict(task)
@@ -228,6 +243,7 @@ def _task_fields(task: BaseOperator) -> dict[str, Any]:
                 "up_for_retry": task.on_retry_callback,
             }
         ),
+        "email": list(task.email),
         "pre": [action.name for action in task.pre],
         "post": [action.name for action in task.post],
         "ui_color": task.ui_color,
@@ -339,7 +355,7 @@ def _mapped_over(task: Mapping[str, Any]) -> MappedOver | None:
 
 def _upgraded(stored: Any) -> Any:
     """Return a stored DAG of an earlier version of the format in the present one; any other value unchanged."""
-    if not isinstance(stored, dict) or stored.get("schema") is True or stored.get("schema") != 1:
+    if not isinstance(stored, dict) or type(stored.get("schema")) is not int or not 1 <= stored["schema"] < SCHEMA:
         return stored
     tasks = stored.get("tasks")
     if isinstance(tasks, list):

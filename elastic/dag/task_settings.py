@@ -10,6 +10,7 @@ from elastic.dag.execution.action import Action
 from elastic.dag.execution.coroutines import runs_when_called
 from elastic.dag.ids import check_key
 from elastic.dag.protocols import DagLike, GroupLike
+from elastic.dag.recipients import addresses_of
 from elastic.dag.states.trigger_rule import TriggerRule
 from elastic.dag.timetable.interval import plain_length
 
@@ -229,13 +230,6 @@ def _actions(value: Any) -> tuple[Action, ...]:
     return found
 
 
-def _addresses(value: Any) -> tuple[str, ...]:
-    found = () if value is None else tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
-    if not all(isinstance(one, str) for one in found):
-        raise TypeError("an e-mail address or a list of them")
-    return found
-
-
 def _resources(value: Any) -> dict[str, Any]:
     """Return CPUs, memory in bytes, and amounts of custom resources."""
     if not isinstance(value, Mapping) or not set(value) <= {"cpus", "memory", "custom"}:
@@ -272,7 +266,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "pre": _actions,
     "post": _actions,
     "skip": _boolean,
-    "email": _addresses,
+    "email": addresses_of,
     "email_on_failure": _boolean,
     "email_on_retry": _boolean,
     "resources": _resources,

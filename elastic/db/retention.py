@@ -13,6 +13,7 @@ from elastic.db.schema import (
     job,
     log,
     log_line,
+    notification,
     run_callback,
     task_attempt,
     task_instance,
@@ -20,7 +21,7 @@ from elastic.db.schema import (
 )
 
 #: Tables with rows that belong to a run.
-_RUN_TABLES = (xcom, log_line, log, task_attempt, task_instance, dag_run_attempt)
+_RUN_TABLES = (notification, xcom, log_line, log, task_attempt, task_instance, dag_run_attempt)
 
 
 def countable(database: Database, before: dt.datetime) -> dict[str, int]:

@@ -77,15 +77,15 @@ class TestDags:
 
     def test_a_setting_without_effect_is_reported_in_the_list_and_in_the_log_of_the_attempt(self, folder: Path) -> None:
         head = "from elastic import DAG\nfrom elastic.operators import EmptyOperator\n"
-        text = f"{head}with DAG('mails', start_date='2016-02-22'):\n"
-        (folder / "mails.py").write_text(f"{text}    EmptyOperator(task_id='only', email='me@example.org')\n")
+        text = f"{head}with DAG('hourly', start_date='2016-02-22'):\n"
+        (folder / "hourly.py").write_text(f"{text}    EmptyOperator(task_id='only', schedule_interval='@hourly')\n")
         for place in ((), ("-sd", str(folder))):
             said = elastic("dags", "list", *place)
             assert said.err.startswith(
-                "warning: DAG 'mails': email of task 'only' has no effect: Elastic does not send mail"
+                "warning: DAG 'hourly': schedule_interval of task 'only' has no effect: the schedule of the DAG"
             )
-        (line,) = [line for line in elastic("dags", "test", "mails").out.splitlines() if "WARNING" in line]
-        assert line.split(" WARNING - ")[1].startswith("email has no effect: Elastic does not send mail yet. ")
+        (line,) = [line for line in elastic("dags", "test", "hourly").out.splitlines() if "WARNING" in line]
+        assert line.split(" WARNING - ")[1].startswith("schedule_interval has no effect: the schedule of the DAG")
 
     def test_one_id_for_two_dags_is_reported(self, folder: Path) -> None:
         (folder / "twin.py").write_text("from elastic import DAG\ndag = DAG('etl', start_date='2016-02-22')\n")

@@ -340,25 +340,14 @@ def test_a_link_is_refused_exactly_when_it_would_close_a_cycle(pairs: list[tuple
         assert all(order.index(before) < order.index(task.task_id) for before in task.upstream)
 
 
-MAIL = "Elastic does not send mail yet. Use on_failure_callback or on_retry_callback"
-
-
 @pytest.mark.parametrize(
     ("settings", "warning"),
     [
-        ({"email": "me@example.org"}, f"email of task 't' has no effect: {MAIL}."),
-        (
-            {"email": ["me@example.org"], "email_on_failure": False, "email_on_retry": True},
-            f"email of task 't' has no effect: {MAIL}.",
-        ),
-        ({"email_on_failure": True}, f"email_on_failure of task 't' has no effect: {MAIL}."),
-        ({"email_on_retry": True}, f"email_on_retry of task 't' has no effect: {MAIL}."),
         (
             {"schedule_interval": "@hourly"},
             "schedule_interval of task 't' has no effect: the schedule of the DAG takes precedence.",
         ),
-        ({"email": "me@example.org", "email_on_failure": False}, None),
-        ({"email_on_failure": False, "email_on_retry": False}, None),
+        ({"email": "me@example.org", "email_on_retry": True}, None),
         ({"email": None}, None),
         ({"schedule_interval": "@daily"}, None),
         ({"retries": 2, "owner": "me", "start_date": "2016-02-22", "text": "a"}, None),
@@ -382,6 +371,5 @@ def test_settings_of_a_dag_without_effect_are_warnings() -> None:
     for number in range(5):
         Own(task_id=f"t{number}", dag=dag)
     assert dag.warnings == [
-        f"email of tasks 't0', 't1', 't2' and 2 more has no effect: {MAIL}.",
         "default_args['sla'] has no effect: no task of the DAG reads it.",
     ]

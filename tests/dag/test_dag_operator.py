@@ -76,6 +76,8 @@ def test_dates_of_a_task_win_over_those_of_the_dag_and_its_schedule_does_not() -
         ({"pre": ["x"]}, "pre must be an Action or a list of Actions, got \\['x'\\]"),
         ({"pre": [Action("x"), Action("x")]}, "actions with unique names"),
         ({"email": 7}, "email must be an e-mail address or a list of them, got 7"),
+        ({"email": "ops"}, "email must be e-mail addresses such as ops@example.org .'ops' is none., got 'ops'"),
+        ({"email": "a@b\nBcc: c@d"}, "email must be e-mail addresses such as ops@example.org"),
         ({"resources": {"gpus": 1}}, "must be a dict with 'cpus', 'memory' \\(bytes\\) and 'custom'"),
         ({"resources": {"cpus": -1}}, "must be a dict of numbers >= 0"),
         ({"env": {1: "x"}}, "env must be a dict of variables by name"),

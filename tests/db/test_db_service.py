@@ -279,7 +279,7 @@ def _pass_time_of_callbacks(database: Database) -> None:
 
 def test_the_callbacks_of_a_run_are_due_until_they_were_called(database: Database) -> None:
     run = made_run(database, "load")
-    transitions.set_run_state(database, "etl", run.run_id, RunState.FAILED, calls_back=True)
+    transitions.end_run(database, "etl", run.run_id, RunState.FAILED, calls_back=True)
     first = transitions.RunCallback(dag_id="etl", run_id=run.run_id, attempt=1, state=RunState.FAILED)
     assert transitions.begin_run_callbacks(database, first, 60.0)
     assert transitions.take_run_callbacks(database, dag_id="etl") == []
@@ -298,6 +298,6 @@ def test_the_callbacks_of_a_run_are_due_until_they_were_called(database: Databas
 def test_a_run_that_does_not_end_makes_no_callbacks_due(database: Database) -> None:
     run = made_run(database, "load")
     transitions.set_run_state(database, "etl", run.run_id, RunState.FAILED)
-    transitions.set_run_state(database, "etl", run.run_id, RunState.SUCCESS, expected=[], calls_back=True)
+    assert not transitions.end_run(database, "etl", run.run_id, RunState.SUCCESS, calls_back=True)
     _pass_time_of_callbacks(database)
     assert transitions.take_run_callbacks(database, dag_id="etl") == []

@@ -67,13 +67,11 @@ def test_a_file_with_helper_modules_is_run_each_time_because_they_may_change(fol
 
 def test_warnings_are_there_each_time_and_fit_the_executor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "from elastic import DAG\nfrom elastic.operators import EmptyOperator\nwith DAG('a'):\n    "
-    (folder / "one.py").write_text(
-        f"{text}EmptyOperator(task_id='t', queue='gpu', resources={{'cpus': 2}}, email='me')"
-    )
+    (folder / "one.py").write_text(f"{text}EmptyOperator(task_id='t', queue='gpu', resources={{'cpus': 2}})")
     for executor, heeded in (("local", ""), ("local", ""), ("ray", "resources"), ("inline", "")):
         monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", executor)
         (warnings,) = found().warnings.values()
-        names = [name for name in ("email", "queue", "resources") if name != heeded]
+        names = [name for name in ("queue", "resources") if name != heeded]
         assert [line.split(" of task 't' has no effect: ")[0] for line in warnings] == names
 
 

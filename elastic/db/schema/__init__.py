@@ -3,6 +3,7 @@
 from elastic.db.schema.dags import bundle, dag, dag_code, dag_structure, import_error
 from elastic.db.schema.jobs import job, pool
 from elastic.db.schema.logs import log, log_line
+from elastic.db.schema.notifications import notification
 from elastic.db.schema.runs import dag_run, dag_run_attempt
 from elastic.db.schema.scheduling import dag_cursor, dag_file, dag_version, run_callback, run_claim
 from elastic.db.schema.secrets import connection, variable
@@ -29,6 +30,7 @@ __all__ = [
     "log_line",
     "login_try",
     "metadata",
+    "notification",
     "pool",
     "run_callback",
     "run_claim",

@@ -34,7 +34,7 @@ from elastic.db.transitions.run_claims import (
     take_runs,
 )
 from elastic.db.transitions.run_marks import instances_to_mark, mark_run
-from elastic.db.transitions.runs import ensure_run, insert_run, rerun, set_run_state, start_backfill, start_run
+from elastic.db.transitions.runs import end_run, ensure_run, insert_run, rerun, set_run_state, start_backfill, start_run
 from elastic.db.transitions.worker_attempts import give_back_attempts, take_attempts
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "claim_owners",
     "clear",
     "end_claimed_run",
+    "end_run",
     "ensure_instances",
     "ensure_run",
     "insert_run",

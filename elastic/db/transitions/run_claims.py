@@ -15,8 +15,7 @@ from elastic.db.database import Database
 from elastic.db.records import DagRun, run_of
 from elastic.db.schema import dag, dag_cursor, dag_run, run_claim
 from elastic.db.sql_clock import now
-from elastic.db.transitions import run_callbacks
-from elastic.db.transitions.runs import change_state
+from elastic.db.transitions.runs import change_state, note_end
 
 _claim, _run = run_claim.c, dag_run.c
 
@@ -135,8 +134,8 @@ def end_claimed_run(database: Database, claim: RunClaim, state: RunState, *, cal
         done = change_state(connection, dag_id, run_id, state, (RunState.QUEUED, RunState.RUNNING), keep_claim=True)
         if not connection.execute(delete(run_claim).where(held)).rowcount and done:
             raise _LostClaimError
-        if done and calls_back:
-            run_callbacks.add_in(connection, dag_id, run_id, state)
+        if done:
+            note_end(connection, dag_id, run_id, state, calls_back=calls_back)
         if not done and again:
             found = select(_run.state).where(_run.dag_id == dag_id, _run.run_id == run_id)
             return connection.execute(found).scalar() == state

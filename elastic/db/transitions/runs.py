@@ -16,7 +16,7 @@ from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, run_of
 from elastic.db.schema import dag_run, dag_run_attempt, pool, run_claim
 from elastic.db.sql_clock import now
-from elastic.db.transitions import run_callbacks
+from elastic.db.transitions import notices, run_callbacks
 
 _run, _attempt = dag_run.c, dag_run_attempt.c
 
@@ -107,9 +107,8 @@ def set_run_state(
     state: RunState,
     *,
     expected: Collection[RunState] = tuple(RunState),
-    calls_back: bool = False,
 ) -> bool:
-    """Set the state of a run if it is in an expected state; return whether it was.
+    """Set the state of a run if it is in an expected state; return whether it was. Nobody is notified.
 
     Args:
         database: The database.
@@ -117,16 +116,40 @@ def set_run_state(
         run_id: The run.
         state: The state.
         expected: States in which it may be.
-        calls_back: Store that the callbacks of the run are due.
     """
 
     def work(connection: Connection, again: bool) -> bool:
         done = change_state(connection, dag_id, run_id, state, [old for old in expected if old is not state])
-        if done and calls_back:
-            run_callbacks.add_in(connection, dag_id, run_id, state)
         return done or (again and _state(connection, dag_id, run_id) is state)
 
     return database.write(work)
+
+
+def end_run(database: Database, dag_id: str, run_id: str, state: RunState, *, calls_back: bool = False) -> bool:
+    """End a queued or running run, and store what to tell of its end; return False if it had ended.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        run_id: The run.
+        state: The final state.
+        calls_back: Store that the callbacks of the run are due.
+    """
+
+    def work(connection: Connection, again: bool) -> bool:
+        done = change_state(connection, dag_id, run_id, state, (RunState.QUEUED, RunState.RUNNING))
+        if done:
+            note_end(connection, dag_id, run_id, state, calls_back=calls_back)
+        return done or (again and _state(connection, dag_id, run_id) is state)
+
+    return database.write(work)
+
+
+def note_end(connection: Connection, dag_id: str, run_id: str, state: RunState, *, calls_back: bool) -> None:
+    """Store within the transaction that ends a run what to tell of it, and that its callbacks are due."""
+    if calls_back:
+        run_callbacks.add_in(connection, dag_id, run_id, state)
+    notices.add_of_run(connection, dag_id, run_id, state)
 
 
 def rerun(

@@ -73,7 +73,7 @@ def found_dag(dag: DAG) -> FoundDag:
         structure_digest=hashlib.sha256(structure.encode()).hexdigest(),
     )
     # Its helper modules may change while the file does not, and a list repeats its warnings.
-    return FoundDag(row, text, structure, is_reread=bool(dag.helpers) or bool(dag.warnings))
+    return FoundDag(row, text, structure, is_reread=bool(dag.helpers or dag.warnings or _names_resources(dag)))
 
 
 def _source(dag: DAG) -> tuple[str, str | None]:
@@ -176,13 +176,18 @@ def scan(deployment: Deployment) -> DagCatalog:
 def warnings_at(dag: DAG) -> list[str]:
     """Return the warnings of a DAG, including those about its executor in this deployment."""
     found = dag.warnings
-    if any(task.queue != DEFAULTS["queue"] or task.resources for task in dag.tasks):
+    if _names_resources(dag):
         with suppress(ElasticError):
             settings = read_settings()
             queues = queues_of(settings.text("core.queues"))
             executor = executor_by_queue(dag.executor or settings.text("core.executor"), queues)
             found += ignored_settings(dag, executor)
     return found
+
+
+def _names_resources(dag: DAG) -> bool:
+    """Return whether a task names a queue or resources, which some executors ignore."""
+    return any(task.queue != DEFAULTS["queue"] or task.resources for task in dag.tasks)
 
 
 def ignored_settings(dag: DAG, executor: Executor) -> list[str]:

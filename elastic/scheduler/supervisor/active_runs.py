@@ -20,7 +20,6 @@ from elastic.scheduler.deployment import Deployment
 _START_INTERVAL = 0.5
 
 _FINAL = (RunState.SUCCESS, RunState.FAILED)
-_UNFINISHED = (RunState.QUEUED, RunState.RUNNING)
 
 
 class ActiveRuns:
@@ -179,10 +178,7 @@ class ActiveRuns:
         claim = self.claims.get(run.run_id)
         if claim is not None:
             return transitions.end_claimed_run(self._deployment.database, claim, state, calls_back=calls_back)
-        database = self._deployment.database
-        return transitions.set_run_state(
-            database, run.dag_id, run.run_id, state, expected=_UNFINISHED, calls_back=calls_back
-        )
+        return transitions.end_run(self._deployment.database, run.dag_id, run.run_id, state, calls_back=calls_back)
 
     def _has_failure_outside(self, run: DagRun) -> bool:
         """Return whether a task failed that belongs to the whole DAG, but not to the part that runs here."""

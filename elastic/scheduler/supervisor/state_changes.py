@@ -11,6 +11,7 @@ from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError, DatabaseUnavailableError
 from elastic.db.records import AttemptResult, Claim, LogLine, QueueRequest, TaskInstanceRow
 from elastic.db.schema import log_line
+from elastic.db.transitions import notices
 from elastic.db.transitions.attempts import claim_in, finish_in
 from elastic.db.transitions.instances import ensure_in, set_states_in
 from elastic.db.transitions.queueing import queue_in
@@ -65,7 +66,9 @@ def apply(database: Database, changes: StateChanges) -> frozenset[str]:
             return finished
         for one in changes.resolved:
             ensure_in(connection, [one.instance])
-            set_states_in(connection, [one.instance.key], one.state, expected=_NOT_QUEUED, note=one.reason, again=again)
+            key = one.instance.key
+            if set_states_in(connection, [key], one.state, expected=_NOT_QUEUED, note=one.reason, again=again):
+                notices.add_of_instance(connection, key, one.state, one.reason)
         queued = queue_in(connection, changes.queue_requests, again=again) if changes.queue_requests else frozenset()
         for claim in changes.claims:
             if claim.attempt_uuid in queued:
