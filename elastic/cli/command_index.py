@@ -53,6 +53,7 @@ INDEX = {
     "webserver": CommandEntry("service.webserver", "Serve the web pages and the API.", "webserver", "EXAMPLE"),
     "services": CommandEntry("service.services", "Run the service in the background."),
     "health": CommandEntry("service.standalone", "Check the parts of the service.", "health", "HEALTH_EXAMPLE"),
+    "notifications": CommandEntry("service.notifications", "List and send notifications."),
     # administration
     "users": CommandEntry("admin.users", "Manage users of the web server."),
     "tokens": CommandEntry("admin.tokens", "Manage API tokens of programs."),

@@ -379,6 +379,23 @@ OPTIONS: tuple[Option, ...] = (
         for key, default, least, doc in _WEB_OPTIONS
     ),
     Option(
+        section="notify",
+        key="max_per_hour",
+        kind=int,
+        default=60,
+        least=1,
+        doc="Messages to one recipient within an hour, beyond which notifications are folded into digests.",
+    ),
+    Option(
+        section="notify",
+        key="private_targets",
+        kind=bool,
+        default=False,
+        doc="Let webhooks reach this host and private networks.",
+    ),
+    Option(section="smtp", key="conn_id", kind=str, default="smtp_default", doc="Connection of the mail server."),
+    Option(section="smtp", key="from", kind=str, default="", doc="Sender of mails; empty for elastic@<host name>."),
+    Option(
         section="bundle",
         key="signing_key_path",
         kind=str,

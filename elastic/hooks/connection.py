@@ -13,6 +13,9 @@ from elastic.core.text import one_line
 
 _ALIASES = {"postgres": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}
 
+#: Kinds whose URLs have a secret path, which becomes the password.
+_SECRET_PATHS = ("slack+",)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
@@ -52,13 +55,16 @@ class Connection:
         if not parts.scheme or "://" not in url:
             raise _refusal(url, conn_id)
         extra = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        kind, schema, password = parts.scheme.lower(), unquote(parts.path[1:]) or None, _unquoted(parts.password)
+        if kind.startswith(_SECRET_PATHS) and not password:
+            schema, password = None, schema
         return cls(
             conn_id=conn_id,
-            kind=parts.scheme.lower(),
+            kind=kind,
             host=unquote(parts.hostname) if parts.hostname else None,
             login=_unquoted(parts.username),
-            password=_unquoted(parts.password),
-            schema=unquote(parts.path[1:]) or None,
+            password=password,
+            schema=schema,
             port=port,
             extra=extra,
         )

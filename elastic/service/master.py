@@ -25,6 +25,7 @@ from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
 from elastic.scheduler.supervisor.state_changes import OUTAGES
 from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
 from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
+from elastic.service.notification_sender import SenderProcess
 from elastic.service.parsing.dag_parser import ParserSetup
 from elastic.service.parsing.file_loader import ParseLimits
 from elastic.service.parsing.last_good_sources import LastGoodSources
@@ -113,6 +114,7 @@ class SchedulerMaster:
                 say=say,
             )
         )
+        self._sender = SenderProcess(deployment, say)
         self._signals = DeferredSignals()
         self._job_id = 0
         self._heartbeat_at = self._plan_at = 0.0
@@ -175,6 +177,7 @@ class SchedulerMaster:
         started = time.monotonic()
         self._ended += self._groups.turn(_by_run(self._executor.get_event_buffer().values()))
         self._callbacks.poll()
+        self._sender.check()
         self._breathe(time.monotonic() - started)
 
     def _plan_and_take(self) -> None:
@@ -267,7 +270,8 @@ class SchedulerMaster:
         if self._options.num_runs is not None and self._ended >= self._options.num_runs:
             return True
         is_idle = self._groups.is_empty and not self._executor.running and self._callbacks.is_empty
-        return self._options.once and self._plan_at > 0 and is_idle and not self._take_last()
+        is_over = self._options.once and self._plan_at > 0 and is_idle and not self._take_last()
+        return is_over and not self._sender.check_now()
 
     def _take_last(self) -> int:
         """Plan and take once more before the master ends, because a run may have become due meanwhile."""
@@ -342,6 +346,7 @@ class SchedulerMaster:
         else:
             self._executor.end()
         self._callbacks.close()
+        self._sender.stop()
         self._try_to_give_back(dag_ids)
 
     def _kill(self) -> None:
@@ -349,6 +354,7 @@ class SchedulerMaster:
         self._parser.stop()
         self._executor.terminate()
         self._callbacks.terminate()
+        self._sender.stop()
         self._try_to_give_back(self._groups.dag_ids)
 
     def _try_to_give_back(self, dag_ids: Iterable[str]) -> None:

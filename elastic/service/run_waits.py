@@ -6,6 +6,7 @@ from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.records import DagRun
 from elastic.db.stores.dags import cursor_of, dags, import_errors
+from elastic.db.stores.notifications import count_waiting
 from elastic.service.health import has_living_master
 
 
@@ -39,6 +40,20 @@ def start_advice(database: Database, run: DagRun, heartbeat: float) -> str:
     if has_living_master(database, heartbeat):
         return "a master runs it"
     return f"run it with `elastic backfill {run.dag_id} --runs {run.run_id}`, or start `elastic master`"
+
+
+def notification_advice(database: Database, heartbeat: float) -> str:
+    """Return a sentence about notifications that wait; empty if there are none, or a living master sends them.
+
+    Args:
+        database: The database.
+        heartbeat: Interval of the heartbeats of masters (seconds).
+    """
+    count = count_waiting(database)
+    if not count or has_living_master(database, heartbeat):
+        return ""
+    those = "1 notification waits" if count == 1 else f"{count} notifications wait"
+    return f"{those}; `elastic notifications send` sends what waits, and so does the next service"
 
 
 def _start(database: Database, run: DagRun) -> list[Verdict]:

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, EndDate, StartDate, Subdir, TaskRegex, deployment_and_dag
+from elastic.cli.dags.dag_options import (
+    DagId,
+    EndDate,
+    StartDate,
+    Subdir,
+    TaskRegex,
+    deployment_and_dag,
+    say_what_waits,
+)
 from elastic.cli.printing.output import say
 
 EXAMPLE = "For example: elastic backfill example_2 -s 2014-09-01 -e 2014-09-07"
@@ -68,6 +76,7 @@ def backfill(
     if dry_run:
         return
     say(str(summary))
+    say_what_waits(deployment)
     if not summary.succeeded:
         if summary.failed and not rerun_failed:
             say("use `--rerun-failed` to rerun the failed tasks", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from elastic.cli.printing.output import say
 from elastic.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,6 +69,15 @@ def deployment_and_dag(dag_id: str, subdir: Path | None, root: Path | None = Non
 
     deployment = Deployment.of()
     return deployment, find(deployment, dag_id, subdir, root)
+
+
+def say_what_waits(deployment: "Deployment") -> None:
+    """Print a line if notifications wait and no service sends them."""
+    from elastic.service.run_waits import notification_advice
+
+    advice = notification_advice(deployment.database, deployment.heartbeat)
+    if advice:
+        say(advice)
 
 
 def date_of(deployment: "Deployment", dag: "DAG", text: str) -> datetime:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, Subdir, deployment_and_dag
+from elastic.cli.dags.dag_options import DagId, Subdir, deployment_and_dag, say_what_waits
 from elastic.cli.printing.listing import ListFormat, ListOutput, print_list
 from elastic.cli.printing.output import print_facts, say
 from elastic.core.errors import UsageError
@@ -210,6 +210,7 @@ def trigger(
     if is_run:
         summary = backfill(deployment, dag, BackfillOptions(runs=(run.run_id,)), say)
         say(str(summary))
+        say_what_waits(deployment)
         raise typer.Exit(0 if summary.succeeded else 1)
 
 

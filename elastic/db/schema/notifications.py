@@ -1,4 +1,4 @@
-"""Table of notifications: an outbox, in which the transaction that ends an attempt or a run leaves what to tell."""
+"""Table of notifications: an outbox, filled by the transactions that end attempts and runs, and read by senders."""
 
 from sqlalchemy import Column, Index, Integer, Table
 
@@ -10,7 +10,7 @@ notification = Table(
     Column("id", Serial, primary_key=True, autoincrement=True),
     #: digest of the event, the attempt or the ending of the run, and the recipient: a second writer changes nothing
     Column("dedup_key", Digest, nullable=False, unique=True),
-    #: identifies the message that tells it, in each try to send; that of a digest is shared by many notifications
+    #: identifies the message in each try to send it; the notifications of a digest share one
     Column("message_key", Digest, nullable=False),
     #: failed, retry, run_failed or run_success
     Column("event", Word, nullable=False),

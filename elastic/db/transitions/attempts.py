@@ -15,7 +15,7 @@ from elastic.db.records import AttemptResult, Claim
 from elastic.db.schema import task_attempt, task_instance, xcom
 from elastic.db.schema.types import Digest, Label, Prose, Word
 from elastic.db.sql_clock import Seconds, now
-from elastic.db.transitions import notices
+from elastic.db.transitions import outbox
 
 _ti, _attempt = task_instance.c, task_attempt.c
 
@@ -258,7 +258,7 @@ def _finish(connection: Connection, result: AttemptResult, *, again: bool) -> bo
     if not connection.execute(_FINISH, bound).rowcount:
         return again and _has_ended(connection, key, result)
     _close(connection, result)
-    notices.add_of_instance(connection, key, result.state, result.error, result.attempt_uuid)
+    outbox.add_of_instance(connection, key, result.state, result.error, result.attempt_uuid)
     if result.xcoms:
         store_xcoms(connection, key, result.xcoms)
     audit.note_instances(connection, result.state, [key], result.error and result.error.strip().splitlines()[-1])
@@ -314,6 +314,6 @@ def _expire(connection: Connection, row: Any, retry_in: float, *, gives_up: bool
         connection, AttemptResult(attempt_uuid=row.attempt_uuid, state=TaskState.FAILED, error=why, callback=callback)
     )
     if not was_queued:
-        notices.add_of_instance(connection, key, state, why, row.attempt_uuid)
+        outbox.add_of_instance(connection, key, state, why, row.attempt_uuid)
     audit.note_instances(connection, "expired", [key], why)
     return key

@@ -16,7 +16,7 @@ from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, run_of
 from elastic.db.schema import dag_run, dag_run_attempt, pool, run_claim
 from elastic.db.sql_clock import now
-from elastic.db.transitions import notices, run_callbacks
+from elastic.db.transitions import outbox, run_callbacks
 
 _run, _attempt = dag_run.c, dag_run_attempt.c
 
@@ -108,7 +108,7 @@ def set_run_state(
     *,
     expected: Collection[RunState] = tuple(RunState),
 ) -> bool:
-    """Set the state of a run if it is in an expected state; return whether it was. Nobody is notified.
+    """Set the state of a run if it is in an expected state; return whether it was. This notifies no recipient.
 
     Args:
         database: The database.
@@ -126,7 +126,7 @@ def set_run_state(
 
 
 def end_run(database: Database, dag_id: str, run_id: str, state: RunState, *, calls_back: bool = False) -> bool:
-    """End a queued or running run, and store what to tell of its end; return False if it had ended.
+    """End a queued or running run, and store the notifications about its end; return False if it had ended.
 
     Args:
         database: The database.
@@ -146,10 +146,10 @@ def end_run(database: Database, dag_id: str, run_id: str, state: RunState, *, ca
 
 
 def note_end(connection: Connection, dag_id: str, run_id: str, state: RunState, *, calls_back: bool) -> None:
-    """Store within the transaction that ends a run what to tell of it, and that its callbacks are due."""
+    """Store notifications, and that callbacks are due, within the transaction that ends a run."""
     if calls_back:
         run_callbacks.add_in(connection, dag_id, run_id, state)
-    notices.add_of_run(connection, dag_id, run_id, state)
+    outbox.add_of_run(connection, dag_id, run_id, state)
 
 
 def rerun(

@@ -1,4 +1,4 @@
-"""What the end of an attempt or of a run leaves in the outbox, on every database."""
+"""Notifications that the end of an attempt or of a run stores, on every database."""
 
 import hashlib
 import json

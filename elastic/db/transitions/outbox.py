@@ -1,7 +1,7 @@
-"""Notices of failures and of ended runs: rows of the outbox, written in the transaction that ends an attempt or a run.
+"""Outbox: notifications about failed attempts and ended runs, stored in the transactions that end them.
 
 The recipients are those of the stored structure of the DAG, because the process that ends an attempt may not have
-loaded the DAG file. Whether a notice is sent is decided later, by a sender.
+loaded the DAG file. A sender sends the notifications later.
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ _run, _ti = dag_run.c, task_instance.c
 _TASK_EVENTS = {TaskState.FAILED: "failed", TaskState.UP_FOR_RETRY: "retry"}
 _RUN_EVENTS = {RunState.FAILED: "run_failed", RunState.SUCCESS: "run_success"}
 
-#: Characters of an error that a notice keeps.
+#: Characters of an error that a notification keeps.
 _MAX_REASON_LENGTH = 1000
 
 _INSTANCE = (
@@ -43,7 +43,7 @@ _INSTANCE = (
 
 @dataclass(frozen=True, slots=True)
 class _Recipients:
-    """Recipients of the notices of a DAG, from its stored structure."""
+    """Recipients of the notifications of a DAG, from its stored structure."""
 
     timezone: str
     #: recipients by event of a run
@@ -53,12 +53,12 @@ class _Recipients:
 
 
 @dataclass(frozen=True, slots=True)
-class _Notice:
-    """What to tell of an ending."""
+class _Ending:
+    """Facts about an ending."""
 
     event: str
     #: identifies the ending among all of its kind
-    ending: Sequence[object]
+    key: Sequence[object]
     ids: Mapping[str, Any]
     subject: str
     facts: Mapping[str, Any]
@@ -72,7 +72,7 @@ _MAX_KNOWN = 256
 def add_of_instance(
     connection: Connection, key: TaskKey, state: TaskState, error: str | None, attempt_uuid: str | None = None
 ) -> None:
-    """Store what to tell of a failed attempt, or of an instance that failed without one.
+    """Store the notifications about a failed attempt, or about an instance that failed without one.
 
     Args:
         connection: The transaction that ends it, in which the instance has its new state.
@@ -107,11 +107,11 @@ def add_of_instance(
     ending = (attempt_uuid,) if attempt_uuid else (*key_bind(key).values(), row.version)
     subject = f"{'failed' if event == 'failed' else 'will be retried'}: {key.dag_id}.{name} {date} ({which})"
     ids = {"dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index}
-    _insert(connection, _Notice(event, ending, ids, subject, facts), recipients)
+    _insert(connection, _Ending(event, ending, ids, subject, facts), recipients)
 
 
 def add_of_run(connection: Connection, dag_id: str, run_id: str, state: RunState) -> None:
-    """Store what to tell of a run that ended.
+    """Store the notifications about a run that ended.
 
     Args:
         connection: The transaction that ends it, in which the run has its final state.
@@ -138,26 +138,26 @@ def add_of_run(connection: Connection, dag_id: str, run_id: str, state: RunState
     }
     verb = "failed" if event == "run_failed" else "succeeded"
     subject = f"{verb}: run of {dag_id} {_date(row.logical_date, found.timezone)}"
-    # The version tells the ending of a run apart from a later one, after some of its tasks were cleared.
+    # A run whose tasks are cleared ends once more, with another version.
     ending = (dag_id, run_id, row.attempt, row.version)
     ids = {"dag_id": dag_id, "run_id": run_id, "task_id": None, "map_index": None}
-    _insert(connection, _Notice(event, ending, ids, subject, facts), recipients)
+    _insert(connection, _Ending(event, ending, ids, subject, facts), recipients)
 
 
-def _insert(connection: Connection, notice: _Notice, recipients: Sequence[str]) -> None:
+def _insert(connection: Connection, ending: _Ending, recipients: Sequence[str]) -> None:
     rows = []
     for recipient in recipients:
-        key = hashlib.sha256("\0".join(map(str, (notice.event, *notice.ending, recipient))).encode()).hexdigest()
+        key = hashlib.sha256("\0".join(map(str, (ending.event, *ending.key, recipient))).encode()).hexdigest()
         rows.append(
             {
-                **notice.ids,
+                **ending.ids,
                 "dedup_key": key,
                 "message_key": key,
-                "event": notice.event,
+                "event": ending.event,
                 "channel": "mail" if recipient.startswith(MAILTO) else "connection",
                 "recipient": recipient,
-                "subject": f"[elastic] {notice.subject}",
-                "facts": json.dumps(notice.facts),
+                "subject": f"[elastic] {ending.subject}",
+                "facts": json.dumps(ending.facts),
                 "state": "waiting",
                 "tries": 0,
             }

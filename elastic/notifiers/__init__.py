@@ -1,0 +1,1 @@
+"""Notifiers: channels by which notifications reach people and other systems."""
