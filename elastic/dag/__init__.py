@@ -6,6 +6,7 @@ from elastic._lazy import attach
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
+    from elastic.dag.deadline import Deadline
     from elastic.dag.dependencies import chain
     from elastic.dag.errors import TaskFailedPermanently, TaskSkipped
     from elastic.dag.execution.action import Action
@@ -21,6 +22,7 @@ __all__ = [
     "Action",
     "BaseOperator",
     "DagBag",
+    "Deadline",
     "TaskFailedPermanently",
     "TaskGroup",
     "TaskInstance",
@@ -35,6 +37,7 @@ _HOMES = {
     "elastic.dag.execution.action": ("Action",),
     "elastic.dag.files.dag_bag": ("DagBag",),
     "elastic.dag.dag": ("DAG",),
+    "elastic.dag.deadline": ("Deadline",),
     "elastic.dag.errors": ("TaskFailedPermanently", "TaskSkipped"),
     "elastic.dag.task_group": ("TaskGroup",),
     "elastic.dag.execution.task_instance": ("TaskInstance",),

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from elastic.core.suggest import closest_name
 from elastic.dag import traversal
 from elastic.dag.backend import backend
+from elastic.dag.deadline import Deadline, deadlines_of
 from elastic.dag.definition_scope import open_dags, register
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
 from elastic.dag.execution.action import Action
@@ -62,6 +63,7 @@ class DagSettings(TypedDict, total=False):
     timezone: str | tzinfo | None
     is_paused_upon_creation: bool
     executor: Any
+    deadlines: Deadline | Sequence[Deadline] | None
 
 
 class DAG:
@@ -86,6 +88,7 @@ class DAG:
         timezone: The time zone of the schedule and of dates in templates; by default that of `start_date`, else UTC.
         is_paused_upon_creation: Do not run the DAG before a user unpauses it.
         executor: The executor for the tasks; by default that of the installation.
+        deadlines: Times by which each run must have succeeded; a run that has not is late.
 
     Raises:
         DefinitionError: A setting is unknown or invalid; the error names it.
@@ -122,6 +125,7 @@ class DAG:
         self.notify = _recipients(title, settings.get("notify"))
         self.notify_on_success: bool = settings.get("notify_on_success", False)
         self.executor: Any = settings.get("executor")
+        self.deadlines = _deadlines(title, settings.get("deadlines"))
         #: path of the file that defines the DAG
         self.fileloc = _caller()
         #: True if a DAG bag loaded it from that file, so that any process can load it again
@@ -427,6 +431,13 @@ def _recipients(title: str, given: Any) -> tuple[str, ...]:
         return recipients_of(given)
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{title}: notify must be {error}, got {given!r}.") from None
+
+
+def _deadlines(title: str, given: Any) -> tuple[Deadline, ...]:
+    try:
+        return deadlines_of(given)
+    except TypeError as error:
+        raise DefinitionError(f"{title}: deadlines must be {error}, got {given!r}.") from None
 
 
 def _folders(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from elastic.dag.backend import backend
 from elastic.dag.context import Context
+from elastic.dag.deadline import Deadline
 from elastic.dag.definition_scope import current_dag, current_group, is_detached, without_registration
 from elastic.dag.dependencies import DependencyMixin, add_dependency, reachable_tasks
 from elastic.dag.errors import DefinitionError, MappingError
@@ -68,6 +69,7 @@ class BaseOperator(DependencyMixin):
         resources: Required resources: `cpus`, `memory` in bytes, `custom` resources by name.
         env: Environment variables for the work.
         do_xcom_push: Pass the return value of `execute` to other tasks.
+        deadlines: Times of a run by which the task must have succeeded, or have been skipped.
 
     Raises:
         DefinitionError: A setting is unknown or invalid; the error names the task and the setting.
@@ -115,6 +117,7 @@ class BaseOperator(DependencyMixin):
     resources: dict[str, Any]
     env: dict[str, str] | None
     do_xcom_push: bool
+    deadlines: tuple[Deadline, ...]
     given_names: frozenset[str]
 
     def __init__(self, task_id: str, owner: str | None = None, **settings: Unpack[TaskSettings]) -> None:

@@ -24,10 +24,16 @@ from elastic.dag.timetable.schedule import (
 )
 
 #: Version of the format; incremented with every change of its keys.
-SCHEMA = 3
+SCHEMA = 4
 
 #: Keys that earlier versions of the format lack, with the values that they stand for.
-_NEW_DAG_KEYS: Mapping[str, Any] = {"root": "", "callbacks": [], "notify": [], "notify_on_success": False}
+_NEW_DAG_KEYS: Mapping[str, Any] = {
+    "root": "",
+    "callbacks": [],
+    "notify": [],
+    "notify_on_success": False,
+    "deadlines": [],
+}
 _NEW_TASK_KEYS: Mapping[str, Any] = {
     "mapped_over": None,
     "resources": {},
@@ -63,6 +69,7 @@ _DAG_TYPES = {
     "callbacks": (list,),
     "notify": (list,),
     "notify_on_success": (bool,),
+    "deadlines": (list,),
     "groups": (list,),
     "tasks": (list,),
 }
@@ -104,6 +111,7 @@ _TASK_TYPES = {
 }
 
 _SCHEDULE_TYPES = {"kind": _STRING, "text": _OPTIONAL_STRING, "seconds": _OPTIONAL_NUMBER, "anchor": _OPTIONAL_STRING}
+_DEADLINE_TYPES = {"task_id": _OPTIONAL_STRING, "after": _STRING, "seconds": _NUMBER, "notify": (list,)}
 _KINDS = ("cron", "preset", "interval", "once", "none", "own")
 
 
@@ -181,6 +189,7 @@ def to_dict(dag: DAG, source_digest: str = "") -> dict[str, Any]:
         "callbacks": _states({"success": dag.on_success_callback, "failed": dag.on_failure_callback}),
         "notify": list(dag.notify),
         "notify_on_success": dag.notify_on_success,
+        "deadlines": _deadline_fields(dag),
         "groups": sorted(dag.groups),
         "tasks": [_task_fields(task) for task in dag.tasks],
     }
@@ -214,6 +223,9 @@ def from_dict(stored: Any) -> SerializedDag:
             _check_strings(task[name], f"{name} of task {task['task_id']!r}")
         _mapped_over(task)
         task_fields[task["task_id"]] = dict(task)
+    for deadline in stored["deadlines"]:
+        _check(deadline, _DEADLINE_TYPES, "a deadline")
+        _check_strings(deadline["notify"], "notify of a deadline")
     downstream: dict[str, list[str]] = {task_id: [] for task_id in task_fields}
     for task_id, task in task_fields.items():
         for one in task["upstream"]:
@@ -253,6 +265,15 @@ def _task_fields(task: BaseOperator) -> dict[str, Any]:
             value = getattr(task, name)
             fields[name] = value.total_seconds() if isinstance(value, timedelta) else value
     return {name: fields[name] for name in _TASK_TYPES}
+
+
+def _deadline_fields(dag: DAG) -> list[dict[str, Any]]:
+    """Return the deadlines of a DAG and of its tasks, which are stored together."""
+    found = [(None, one) for one in dag.deadlines]
+    return [
+        {"task_id": task_id, "after": one.after, "seconds": one.within.total_seconds(), "notify": list(one.notify)}
+        for task_id, one in [*found, *((task.task_id, one) for task in dag.tasks for one in task.deadlines)]
+    ]
 
 
 def _schedule_fields(schedule: Schedule) -> dict[str, Any]:

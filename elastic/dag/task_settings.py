@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypedDict
 
 from elastic.core.suggest import closest_name
+from elastic.dag.deadline import Deadline, deadlines_of
 from elastic.dag.errors import DefinitionError, UnknownSettingError
 from elastic.dag.execution.action import Action
 from elastic.dag.execution.coroutines import runs_when_called
@@ -53,6 +54,7 @@ class TaskSettings(TypedDict, total=False):
     resources: Mapping[str, Any]
     env: Mapping[str, str] | None
     do_xcom_push: bool
+    deadlines: Deadline | Sequence[Deadline] | None
 
 
 #: Default of each setting that is stored on the task under its name.
@@ -87,6 +89,7 @@ DEFAULTS: Mapping[str, Any] = {
     "resources": {},
     "env": None,
     "do_xcom_push": True,
+    "deadlines": (),
 }
 
 #: Names that `default_args` may contain besides settings of operators' own.
@@ -247,6 +250,7 @@ def _environment(value: Any) -> dict[str, Any] | None:
 
 
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "deadlines": deadlines_of,
     "retries": _count(0),
     "retry_delay": duration_of,
     "retry_exponential_backoff": _boolean,

@@ -55,6 +55,8 @@ class DagRun:
     structure_digest: str | None = None
     #: True if the scheduler service runs it; a run of a command ends with the command
     is_served: bool = False
+    #: True once a deadline of the run has passed
+    is_late: bool = False
     #: None before the run is stored
     created_at: dt.datetime | None = None
     started_at: dt.datetime | None = None
@@ -313,6 +315,7 @@ def run_of(row: Any) -> DagRun:
             "state": RunState(row.state),
             "conf": json.loads(row.conf),
             "is_served": bool(row.is_served),
+            "is_late": bool(row.is_late),
         }
     )
 

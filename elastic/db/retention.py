@@ -10,6 +10,7 @@ from elastic.db.database import Database
 from elastic.db.schema import (
     dag_run,
     dag_run_attempt,
+    deadline,
     job,
     log,
     log_line,
@@ -38,7 +39,7 @@ def clean(database: Database, before: dt.datetime) -> dict[str, int]:
 
     def work(connection: Connection, _: bool) -> dict[str, int]:
         counts = _counts(connection, before)
-        for table in (*_RUN_TABLES, run_callback):
+        for table in (*_RUN_TABLES, run_callback, deadline):
             connection.execute(delete(table).where(_belongs_to_old_run(table, before)))
         connection.execute(delete(dag_run).where(_is_old_run(before)))
         connection.execute(delete(job).where(_is_old_job(before)))

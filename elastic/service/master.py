@@ -185,6 +185,8 @@ class SchedulerMaster:
         count = self._planner.turn()
         self._breathe(time.monotonic() - started)
         claims = self._take()
+        for missed in transitions.close_due(self._deployment.database):
+            self._say(str(missed))
         self._plan_at = time.monotonic() + (0.0 if count or claims else self._interval)
 
     def _take(self) -> int:

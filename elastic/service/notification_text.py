@@ -71,6 +71,10 @@ def _facts(one: Notification) -> dict[str, Any]:
 def _paragraphs(one: Notification) -> list[str]:
     facts = one.facts
     date = _when(facts["logical_date"], facts["timezone"])
+    if one.event == "deadline":
+        what = f"Task {facts['late_task']} of DAG" if facts["late_task"] else "The run of DAG"
+        due = _when(facts["due_at"], facts["timezone"])
+        return [f"{what} {one.dag_id} for {date} is late: it had to succeed by {due}.", f"Run: {one.run_id}."]
     if not one.task_id:
         outcome = "failed" if one.event == "run_failed" else "succeeded"
         found = [f"The run of DAG {one.dag_id} for {date} {outcome}."]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, test, pause and trigger DAGs.")
 
 _COLUMNS = ("dag_id", "schedule", "owner", "tasks", "paused", "file")
-_RUN_COLUMNS = ("run_id", "logical_date", "timeperiod", "type", "state", "attempt", "started_at", "ended_at")
+_RUN_COLUMNS = ("run_id", "logical_date", "timeperiod", "type", "state", "attempt", "started_at", "ended_at", "late")
 
 OptionalDate = Annotated[str | None, typer.Argument(metavar="[DATE]", help="Logical date; default: the DAG's first.")]
 
@@ -72,7 +72,7 @@ def list_runs(
     from elastic.scheduler.deployment import Deployment
 
     rows = [
-        {**{name: getattr(run, name, None) for name in _RUN_COLUMNS}, "type": run.run_type}
+        {**{name: getattr(run, name, None) for name in _RUN_COLUMNS}, "type": run.run_type, "late": run.is_late}
         for run in queries.runs(Deployment.of().database, dag_id, limit=limit)
     ]
     if not rows:

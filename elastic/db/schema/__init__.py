@@ -1,6 +1,7 @@
 """Tables of the metadata database. Importing this package defines all of them."""
 
 from elastic.db.schema.dags import bundle, dag, dag_code, dag_structure, import_error
+from elastic.db.schema.deadlines import deadline
 from elastic.db.schema.jobs import job, pool
 from elastic.db.schema.logs import log, log_line
 from elastic.db.schema.notifications import notification
@@ -23,6 +24,7 @@ __all__ = [
     "dag_run_attempt",
     "dag_structure",
     "dag_version",
+    "deadline",
     "idempotency_key",
     "import_error",
     "job",

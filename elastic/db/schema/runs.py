@@ -24,6 +24,8 @@ dag_run = Table(
     Column("structure_digest", Digest),
     #: true if the scheduler service runs it; a run of a command ends with the command
     Column("is_served", Boolean, nullable=False, server_default=false()),
+    #: true once a deadline of the run has passed
+    Column("is_late", Boolean, nullable=False, server_default=false()),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("ended_at", Instant),

@@ -15,6 +15,7 @@ from elastic.db.transitions.attempts import (
     take_callbacks,
 )
 from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed
+from elastic.db.transitions.deadlines import MissedDeadline, close_due
 from elastic.db.transitions.instances import clear, ensure_instances, mark_success, set_state, set_states
 from elastic.db.transitions.queueing import queue, queue_many
 from elastic.db.transitions.run_callbacks import (
@@ -40,6 +41,7 @@ from elastic.db.transitions.worker_attempts import give_back_attempts, take_atte
 __all__ = [
     "CursorMove",
     "CursorRow",
+    "MissedDeadline",
     "RunCallback",
     "RunClaim",
     "begin_run_callbacks",
@@ -47,6 +49,7 @@ __all__ = [
     "claim_due",
     "claim_owners",
     "clear",
+    "close_due",
     "end_claimed_run",
     "end_run",
     "ensure_instances",

@@ -17,6 +17,7 @@ from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, RunType
 from elastic.db.schema import dag, dag_cursor, dag_run, dag_run_attempt, log, run_claim
 from elastic.db.sql_clock import now
+from elastic.db.transitions import deadlines
 
 _cursor, _run, _claim = dag_cursor.c, dag_run.c, run_claim.c
 
@@ -151,6 +152,7 @@ def _make_runs(connection: Connection, runs: Sequence[DagRun]) -> None:
         made = _made(connection, batch)
         if made:
             _insert_beside(connection, made)
+            deadlines.arm(connection, [one for one in batch if (one.dag_id, one.run_id) in made])
         for one in batch:
             if (one.dag_id, one.run_id) not in made:
                 _adopt(connection, one)

@@ -144,6 +144,30 @@ def add_of_run(connection: Connection, dag_id: str, run_id: str, state: RunState
     _insert(connection, _Ending(event, ending, ids, subject, facts), recipients)
 
 
+def add_of_deadline(connection: Connection, row: Any, recipients: Sequence[str]) -> None:
+    """Store the notifications about a missed deadline.
+
+    Args:
+        connection: The transaction that finds it missed.
+        row: The deadline, with the logical date and the structure of its run.
+        recipients: Recipients that the deadline names.
+    """
+    found = _recipients(connection, row.structure_digest)
+    if not recipients:
+        return
+    timezone = found.timezone if found else "UTC"
+    facts = {
+        "late_task": row.task_id,
+        "due_at": _instant(row.due_at),
+        "logical_date": _instant(row.logical_date),
+        "timezone": timezone,
+    }
+    what = f"{row.dag_id}.{row.task_id}" if row.task_id else f"run of {row.dag_id}"
+    ids = {"dag_id": row.dag_id, "run_id": row.run_id, "task_id": None, "map_index": None}
+    subject = f"late: {what} {_date(row.logical_date, timezone)}"
+    _insert(connection, _Ending("deadline", (row.id,), ids, subject, facts), recipients)
+
+
 def _insert(connection: Connection, ending: _Ending, recipients: Sequence[str]) -> None:
     rows = []
     for recipient in recipients:

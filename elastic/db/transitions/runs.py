@@ -16,7 +16,7 @@ from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, run_of
 from elastic.db.schema import dag_run, dag_run_attempt, pool, run_claim
 from elastic.db.sql_clock import now
-from elastic.db.transitions import outbox, run_callbacks
+from elastic.db.transitions import deadlines, outbox, run_callbacks
 
 _run, _attempt = dag_run.c, dag_run_attempt.c
 
@@ -228,6 +228,7 @@ def _ensure(connection: Connection, new: DagRun, conf: str) -> tuple[DagRun, boo
     if is_new:
         if run.is_served:
             add_claim(connection, run.dag_id, run.run_id)
+        deadlines.arm(connection, [run])
         _insert_execution(connection, run, RunMode.NOMINAL, None)
         audit.note_run(connection, "run created", run.dag_id, run.run_id, new.run_type)
     return run, is_new
@@ -269,6 +270,8 @@ def change_state(
         return False
     current = select(_run.attempt).where(match).scalar_subquery()
     of_attempt = and_(_attempt.dag_id == dag_id, _attempt.run_id == run_id, _attempt.attempt == current)
+    if state is RunState.RUNNING:
+        deadlines.arm_started(connection, dag_id, run_id)
     if state.is_final and not keep_claim:
         connection.execute(delete(run_claim).where(run_claim.c.dag_id == dag_id, run_claim.c.run_id == run_id))
     connection.execute(update(dag_run_attempt).where(of_attempt).values(state=state, ended_at=values["ended_at"]))

@@ -95,7 +95,7 @@ def runs(request: Request, view: View) -> Response:
                 when(run.logical_date),
                 when(run.started_at),
                 text(_took(run.started_at, run.ended_at)),
-                text(run.run_type, kind="sub"),
+                text(f"{run.run_type}, late" if run.is_late else run.run_type, kind="sub"),
             ),
         )
         for run in shown
