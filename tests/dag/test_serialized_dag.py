@@ -87,7 +87,7 @@ def changed(*path: Any, to: Any) -> Any:
 @pytest.mark.parametrize(
     ("stored", "said"),
     [
-        (changed("schema", to=4), "stored DAG must have schema 3, got 4"),
+        (changed("schema", to=5), "stored DAG must have schema 4, got 5"),
         (changed("schema", to=True), "'schema' of the DAG has the invalid type bool"),
         (changed("extra", to=1), "the DAG has an unknown key 'extra'"),
         (changed("tasks", 0, "class", to="os.system"), "a task has an unknown key 'class'"),
