@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from elastic.core.user_module import shown_module
+
 
 @dataclass(frozen=True, slots=True)
 class Transform:
@@ -104,5 +106,5 @@ def name_of(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
     module = getattr(function, "__module__", None)
     if code is None:
-        return f"{module}.{name}" if module and module != "builtins" else name
-    return f"{module}.{name} (line {code.co_firstlineno})"
+        return f"{shown_module(module)}.{name}" if module and module != "builtins" else name
+    return f"{shown_module(module)}.{name} (line {code.co_firstlineno})"

@@ -2,8 +2,18 @@
 
 import importlib.util
 import os
+import re
 import sys
 from types import ModuleType
+
+#: Names of modules of flow files and DAG files: the name of the file between two marks.
+_OF_FILE = re.compile(r"__elastic_(?:flow|dag)_(.+?)(?:_[0-9a-f]{8})?__")
+
+
+def shown_module(name: str | None) -> str | None:
+    """Return the name of a module for display: of the module of a flow file or DAG file, the name of the file."""
+    found = _OF_FILE.fullmatch(name or "")
+    return found[1] if found else name
 
 
 def load_user_module(

@@ -26,7 +26,9 @@ _TAIL = 20_000
 _FRAME = re.compile(r'File "([^"\n]*)", line (\d+)(?:, in ([^\n]*))?')
 _FRAME_START = re.compile(r'^ *File "([^"\n]*)", line \d+', re.MULTILINE)
 #: Files of Elastic in a traceback.
-_OURS = re.compile(r"/elastic/(stages|aggregators|engine|core|flow|persistence)/")
+OWN_FILES = re.compile(
+    r"/elastic/(aggregators|core|dag|db|engine|executors|flow|hooks|operators|persistence|scheduler|sensors|stages)/"
+)
 #: Names of the groups without a readable dead letter.
 DAMAGED, LARGE = "damaged dead letters", "large dead letters"
 _MAX_NAME = 120
@@ -95,7 +97,7 @@ def own_traceback(traceback: str) -> str:
     if not frames:
         return tail
     kept = len(frames) - 1
-    while kept > 0 and not _OURS.search(frames[kept - 1][1]) and "\nTraceback " not in _between(tail, frames, kept):
+    while kept > 0 and not OWN_FILES.search(frames[kept - 1][1]) and "\nTraceback " not in _between(tail, frames, kept):
         kept -= 1
     return tail[frames[kept].start() :]
 

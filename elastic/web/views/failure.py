@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from elastic.core.text import lines as visible
+from elastic.run_views.letter_groups import OWN_FILES
 
 _PLACE = re.compile(r'^ *File "([^"\n]+)", line (\d+)(?:, in (.+))?$', re.MULTILINE)
 
@@ -18,7 +19,7 @@ class ShownFailure:
 
     #: last line of the error
     line: str
-    #: `prices.py:14 in to_cents`; empty if the error has no traceback
+    #: innermost line of user code, `prices.py:14 in to_cents`; empty if the error has no traceback
     place: str
     #: whole error; empty if the error is only the line
     text: str
@@ -33,7 +34,8 @@ def failure_of(error: str | None) -> ShownFailure | None:
     places = _PLACE.findall(text)
     place = ""
     if places:
-        path, number, function = places[-1]
+        of_users = [place for place in places if not OWN_FILES.search(place[0])]
+        path, number, function = (of_users or places)[-1]
         place = f"{PurePath(path).name}:{number}" + (f" in {function}" if function and function != "<module>" else "")
     shown = line[:_MAX_LINE] + ("…" if len(line) > _MAX_LINE else "")
     return ShownFailure(shown.strip(), place, "" if text.strip() == shown.strip() else text)
