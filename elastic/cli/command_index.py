@@ -52,6 +52,7 @@ INDEX = {
     "worker": CommandEntry("service.worker", "Run the tasks of some queues, for masters.", "worker", "EXAMPLE"),
     "webserver": CommandEntry("service.webserver", "Serve the web pages and the API.", "webserver", "EXAMPLE"),
     "services": CommandEntry("service.services", "Run the service in the background."),
+    "metrics": CommandEntry("service.metrics", "Print figures of the service for Prometheus.", "metrics", "EXAMPLE"),
     "health": CommandEntry("service.standalone", "Check the parts of the service.", "health", "HEALTH_EXAMPLE"),
     "notifications": CommandEntry("service.notifications", "List and send notifications."),
     # administration

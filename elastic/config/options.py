@@ -379,6 +379,13 @@ OPTIONS: tuple[Option, ...] = (
         for key, default, least, doc in _WEB_OPTIONS
     ),
     Option(
+        section="metrics",
+        key="open_on_loopback",
+        kind=bool,
+        default=False,
+        doc="Serve /metrics without a token to clients on the host of the web server.",
+    ),
+    Option(
         section="notify",
         key="max_per_hour",
         kind=int,

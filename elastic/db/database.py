@@ -79,6 +79,8 @@ class Database:
         self._statement_timeout = None if statement_timeout is None else max(statement_timeout, 2 * timeout)
         self._connect_timeout = max(2, int(connect_timeout))
         self._has_answered = False
+        #: transactions that were tried again
+        self.retries = 0
         #: pools of a parent process, kept so that this process does not close the parent's connections
         self._inherited: list[Pool] = []
         self._path = Path(self._url.database or "").absolute() if self._url.drivername == "sqlite" else None
@@ -178,6 +180,7 @@ class Database:
                 _log.warning("retrying the transaction on database %s (%s)", self.url, reason)
                 # Jitter keeps transactions that collided once from colliding again.
                 retries += 1
+                self.retries += 1
                 time.sleep(_BACKOFF.delay(retries) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
 
     def _may_retry(self, reason: RetryReason | None, deadline: float) -> bool:

@@ -23,6 +23,7 @@ from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
 from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
 from elastic.scheduler.supervisor.state_changes import OUTAGES
+from elastic.service.figures import MasterFigures
 from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
 from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
 from elastic.service.notification_sender import SenderProcess
@@ -124,6 +125,7 @@ class SchedulerMaster:
         self._reported: dict[str, str] = {}
         self._ended = 0
         self._outage = _Outage()
+        self._figures = MasterFigures()
 
     def run(self) -> None:
         """Run until a signal stops the master, or until the work that the options name is done."""
@@ -168,6 +170,11 @@ class SchedulerMaster:
                 self._note_outage(error)
 
     def _turn(self) -> None:
+        started = time.monotonic()
+        self._do_turn()
+        self._figures.turn.observe(time.monotonic() - started)
+
+    def _do_turn(self) -> None:
         self._send_heartbeat()
         if not self._is_stopping:
             if self._options.parses and not self._options.once:
@@ -183,6 +190,8 @@ class SchedulerMaster:
     def _plan_and_take(self) -> None:
         started = time.monotonic()
         count = self._planner.turn()
+        for seconds in self._planner.take_delays():
+            self._figures.scheduling_delay.observe(seconds)
         self._breathe(time.monotonic() - started)
         claims = self._take()
         for missed in transitions.close_due(self._deployment.database):
@@ -236,7 +245,8 @@ class SchedulerMaster:
         self._heartbeat_at = time.monotonic() + interval
         held = transitions.renew(database, self.owner, deployment.lease)
         self._groups.check(held, transitions.renew_claims(database, self.owner, deployment.lease))
-        if not heartbeat(database, self._job_id):
+        self._figures.db_retries = database.retries
+        if not heartbeat(database, self._job_id, self._figures.encoded()):
             # Another master took this one for dead, for example while the database was away.
             self._job_id = self._start_job()
         self._keeper.beat(self._job_id)

@@ -31,6 +31,12 @@ class Planner:
         self, database: Database, dags: StoredDags, *, per_turn: int = 20, dag_ids: Sequence[str] = ()
     ) -> None:
         self._database, self._dags, self._per_turn, self._dag_ids = database, dags, per_turn, tuple(dag_ids)
+        self._delays: list[float] = []
+
+    def take_delays(self) -> list[float]:
+        """Return the seconds between the time at which runs were due and now, for those made since the last call."""
+        found, self._delays = self._delays, []
+        return found
 
     def turn(self) -> int:
         """Move the cursors of changed DAGs, then make the runs that are due; return the number of due DAGs."""
@@ -47,6 +53,8 @@ class Planner:
             return _blocked(row, error_text(error))
         schedule = stored.timetable.schedule
         runs = [_new_run(row, schedule, interval) for interval in found.intervals]
+        if runs and row.next_run_at is not None:
+            self._delays.append((time - row.next_run_at).total_seconds())
         return _move_to(found, runs=runs)
 
     def _move(self, row: CursorRow, time: dt.datetime) -> CursorMove:

@@ -38,6 +38,7 @@ from elastic.web.pages import (
     log,
     login,
     mark_run,
+    metrics,
     old_addresses,
     panel,
     pools,
@@ -115,7 +116,8 @@ def create_app(context: WebContext) -> FastAPI:
     """
     app = FastAPI(title="Elastic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
-    for router in (*PAGES, *API):
+    is_open = context.deployment.settings["metrics.open_on_loopback"]
+    for router in (*PAGES, metrics.open_router if is_open else metrics.router, *API):
         app.router.routes.extend(router.routes)
     check_routes(app)
     sessions = SessionStore(

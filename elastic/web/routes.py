@@ -60,7 +60,7 @@ class GuardedRoute(APIRoute):
                     _check_origin(request)
                     await _check_form(request)
                 return await handle(request)
-            identity = await _identified(request, self.requires)
+            identity = await identified(request, self.requires)
             if request.method not in SAFE_METHODS:
                 if KEY_HEADER in request.headers:
                     # Forms read the body as a stream; this keeps it for the digest of the request.
@@ -133,7 +133,13 @@ class Router(APIRouter):
         return self.api_route(path, requires=requires, methods=["DELETE"], **options)
 
 
-async def _identified(request: Request, requires: Requirement | None) -> Identity:
+async def identified(request: Request, requires: Requirement | None) -> Identity:
+    """Return the user of a request, who has the required right.
+
+    Raises:
+        Unauthorized: The request has no login and no valid token.
+        Forbidden: The user may not do this.
+    """
     identity: Identity | None = await run_in_threadpool(request.app.state.authenticator.identify, request)
     request.state.identity = identity
     if identity is None:

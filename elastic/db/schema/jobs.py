@@ -16,6 +16,8 @@ job = Table(
     #: of a worker: names of its queues, separated by commas, and the tasks that it runs at the same time
     Column("queues", LongText),
     Column("parallelism", Integer),
+    #: of a master: figures about its work (JSON), for metrics
+    Column("figures", LongText),
     Column("host", Label, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("owner", Label),

@@ -56,9 +56,11 @@ def start_job(
     return database.write(work)
 
 
-def heartbeat(database: Database, job_id: int) -> bool:
-    """Record a heartbeat; return whether the job still counts as running."""
+def heartbeat(database: Database, job_id: int, figures: str | None = None) -> bool:
+    """Record a heartbeat, and the figures (JSON) of a master; return whether the job still counts as running."""
     change = update(table).where(table.c.id == job_id, table.c.state == RUNNING).values(heartbeat_at=now())
+    if figures is not None:
+        change = change.values(figures=figures)
     return database.write(lambda connection, _: connection.execute(change).rowcount == 1)
 
 
@@ -110,7 +112,12 @@ def living_jobs(database: Database, heartbeat: float, *, kind: str | None = None
 
 def _jobs(database: Database, heartbeat: float, wanted: list[ColumnElement[bool]], limit: int | None) -> list[Job]:
     alive = case((is_alive(heartbeat), 1), else_=0).label("is_alive")
-    query = select(table, alive).where(*wanted).order_by(table.c.id.desc()).limit(limit)
+    query = (
+        select(*(one for one in table.columns if one is not table.c.figures), alive)
+        .where(*wanted)
+        .order_by(table.c.id.desc())
+        .limit(limit)
+    )
     return [_job(row) for row in database.query(lambda connection: connection.execute(query).all())]
 
 

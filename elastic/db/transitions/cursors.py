@@ -40,6 +40,7 @@ class CursorRow:
     next_logical_date: dt.datetime | None
     last_logical_date: dt.datetime | None
     version: int
+    next_run_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ def _among(dag_ids: Sequence[str]) -> ColumnElement[bool]:
 def _claim_cursors(database: Database, planner: Planner, wanted: ColumnElement[bool], limit: int) -> int:
     query = (
         select(_cursor.dag_id, _cursor.next_logical_date, _cursor.last_logical_date, _cursor.version)
+        .add_columns(_cursor.next_run_at)
         .where(wanted)
         .order_by(_cursor.next_run_at, _cursor.dag_id)
         .limit(limit)
