@@ -45,6 +45,7 @@ INDEX = {
     "recover": CommandEntry("dags.recover", "Rerun the failed part of a DAG run.", "recover", "RECOVER_EXAMPLE"),
     "run-one": CommandEntry("dags.recover", "Rerun one task of a DAG run.", "run_one", "RUN_ONE_EXAMPLE"),
     "run-from": CommandEntry("dags.recover", "Rerun a task and all downstream tasks.", "run_from", "RUN_FROM_EXAMPLE"),
+    "timeperiod": CommandEntry("dags.timeperiod", "Run and show the flow of a timeperiod."),
     "bundle": CommandEntry("dags.bundle", "Pack and sign the source code of DAGs."),
     # service
     "standalone": CommandEntry("service.standalone", "Run all parts of the service.", "standalone", "EXAMPLE"),

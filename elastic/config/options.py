@@ -247,6 +247,20 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         section="core",
+        key="dags_module",
+        kind=str,
+        default="",
+        doc="Module that defines further DAGs, such as flows.registry; commands load it when they first need it.",
+    ),
+    Option(
+        section="core",
+        key="run_mode",
+        kind=str,
+        default="",
+        doc="Mode of `elastic timeperiod run`: nominal, recovery, run_one or run_from; empty for nominal.",
+    ),
+    Option(
+        section="core",
         key="queues",
         kind=str,
         default="",

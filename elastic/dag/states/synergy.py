@@ -69,8 +69,6 @@ _RUNS = {
 def flow_state_of(state: TaskState | RunState | None, *, did_work: bool = True) -> FlowState:
     """Return Synergy's state for the state of a task or a run.
 
-    Runs do not use it yet; views of runs in Synergy's terms will.
-
     Args:
         state: The state; None before the first one.
         did_work: False for a success without any work: no step ran, or the step had `skip=True`.

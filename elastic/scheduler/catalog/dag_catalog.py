@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from elastic.config.queues import queues_of
@@ -122,9 +123,28 @@ def find(deployment: Deployment, dag_id: str, place: Path | None = None, root: P
             bag = DagBag(known.fileloc, root=deployment.dags_folder)
             if dag_id in bag.dags or bag.import_errors:
                 return bag.get_dag(dag_id)
+    module = str(deployment.settings["core.dags_module"])
+    if place is None and module:
+        own = DagBag(deployment.dags_folder) if deployment.dags_folder.is_dir() else None
+        return (own if own is not None and dag_id in own.dags else _module_bag(module)).get_dag(dag_id)
     if place is not None and root is None and place.absolute().is_relative_to(deployment.dags_folder.absolute()):
         root = deployment.dags_folder
     return DagBag(place or folder_of(deployment), root=root).get_dag(dag_id)
+
+
+def _module_bag(name: str) -> DagBag:
+    """Return the DAGs of the module that `core.dags_module` names.
+
+    Raises:
+        UsageError: There is no such module.
+    """
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UsageError(f"core.dags_module {name!r} cannot be found ({error}); correct it.") from error
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        raise UsageError(f"core.dags_module {name!r} cannot be found; install it, or set PYTHONPATH.")
+    return DagBag(spec.origin)
 
 
 def folder_of(deployment: Deployment) -> Path:

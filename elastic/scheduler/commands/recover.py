@@ -37,6 +37,40 @@ def mode_of(
     return RunMode.NOMINAL
 
 
+def run_in_mode(
+    deployment: Deployment,
+    dag: DAG,
+    timeperiod: str,
+    say: Callable[[str], None],
+    *,
+    request: RunMode | str | None = None,
+    task_id: str | None = None,
+) -> Summary:
+    """Run a DAG for a timeperiod in the mode that the request, its record or the settings name; see `mode_of`.
+
+    Args:
+        deployment: Database, folders and limits.
+        dag: The DAG.
+        timeperiod: A timeperiod such as `20160222`, or the id of a run.
+        say: Receives progress messages.
+        request: Mode of this request; None for that of the record or of the settings.
+        task_id: The task of run_one and run_from.
+
+    Raises:
+        UsageError: As `run_timeperiod`; a mode is unknown, or lacks its task.
+    """
+    run, _ = _find_run(deployment, dag, timeperiod)
+    record = run.conf.get("run_mode") if run is not None else None
+    mode = mode_of(request, record, deployment.settings["core.run_mode"])
+    if run is None and not request:
+        mode = RunMode.NOMINAL
+    needs_task = mode in (RunMode.RUN_ONE, RunMode.RUN_FROM)
+    if needs_task != (task_id is not None):
+        raise UsageError(f"mode {mode} {'needs a task; name it' if needs_task else 'takes no task; leave it out'}.")
+    say(f"Running {dag.dag_id} for {timeperiod} in mode {mode}")
+    return run_timeperiod(deployment, dag, timeperiod, say, mode=mode, task_id=task_id)
+
+
 def run_timeperiod(
     deployment: Deployment,
     dag: DAG,
