@@ -41,6 +41,7 @@ INDEX = {
     "tasks": CommandEntry("dags.tasks", "List, run and test tasks, and explain why one is waiting."),
     "run": CommandEntry("dags.run", "Run one task for one date (same as `tasks run`).", "run", "EXAMPLE"),
     "backfill": CommandEntry("dags.backfill", "Run a DAG for a range of dates.", "backfill", "EXAMPLE"),
+    "backfills": CommandEntry("dags.backfills", "List, pause and cancel backfills of masters."),
     "clear": CommandEntry("dags.clear", "Reset task instances so that they run again.", "clear", "EXAMPLE"),
     "recover": CommandEntry("dags.recover", "Rerun the failed part of a DAG run.", "recover", "RECOVER_EXAMPLE"),
     "run-one": CommandEntry("dags.recover", "Rerun one task of a DAG run.", "run_one", "RUN_ONE_EXAMPLE"),

@@ -1,5 +1,6 @@
 """Master of the scheduler service: makes due runs, takes runs, runs their tasks, and leaves nothing when it stops."""
 
+import contextlib
 import random
 import time
 import uuid
@@ -23,6 +24,7 @@ from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
 from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
 from elastic.scheduler.supervisor.state_changes import OUTAGES
+from elastic.service.backfill_planner import BackfillPlanner
 from elastic.service.figures import MasterFigures
 from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
 from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
@@ -99,6 +101,9 @@ class SchedulerMaster:
         self._planner = Planner(
             deployment.database, dags, per_turn=settings["scheduler.catchup_per_turn"], dag_ids=options.dag_ids
         )
+        self._backfills = BackfillPlanner(
+            deployment.database, dags, per_turn=settings["scheduler.catchup_per_turn"], dag_ids=options.dag_ids
+        )
         self._executor: Executor = executor_by_queue(
             options.executor or deployment.executor, deployment.queues, deployment.parallelism
         )
@@ -144,6 +149,8 @@ class SchedulerMaster:
                 end_job(database, self._job_id, "failed")
                 raise
             self._stop()
+        with contextlib.suppress(ElasticError):
+            heartbeat(database, self._job_id, self._figures.encoded())
         end_job(database, self._job_id, "success")
 
     def _start_job(self) -> int:
@@ -193,6 +200,8 @@ class SchedulerMaster:
         for seconds in self._planner.take_delays():
             self._figures.scheduling_delay.observe(seconds)
         self._breathe(time.monotonic() - started)
+        for ended in self._backfills.turn():
+            self._say(ended)
         claims = self._take()
         for missed in transitions.close_due(self._deployment.database):
             self._say(str(missed))
@@ -288,7 +297,7 @@ class SchedulerMaster:
     def _take_last(self) -> int:
         """Plan and take once more before the master ends, because a run may have become due meanwhile."""
         self._plan_and_take()
-        return 0 if self._groups.is_empty else 1
+        return 0 if self._groups.is_empty and not self._backfills.running else 1
 
     def _begin_stop(self) -> None:
         self._is_stopping = True

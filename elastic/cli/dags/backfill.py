@@ -49,6 +49,9 @@ def backfill(
     executor: Annotated[
         str | None, typer.Option("--executor", help="local, sequential, inline, ray, or module:Class.")
     ] = None,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Let masters make and run the runs; see `elastic backfills`.")
+    ] = False,
 ) -> None:
     """Run a DAG for a range of dates, both ends included. Tasks that succeeded before are skipped.
 
@@ -72,6 +75,12 @@ def backfill(
         runs=tuple(runs or ()),
         executor=executor,
     )
+    if submit:
+        from elastic.scheduler.commands.backfill import submit_range
+
+        found = submit_range(deployment, dag, options)
+        say(f"backfill {found.id} of {dag_id} waits for a master; `elastic backfills list` shows its progress")
+        return
     summary = run_range(deployment, dag, options, say)
     if dry_run:
         return

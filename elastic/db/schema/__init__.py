@@ -1,5 +1,6 @@
 """Tables of the metadata database. Importing this package defines all of them."""
 
+from elastic.db.schema.backfills import backfill
 from elastic.db.schema.dags import bundle, dag, dag_code, dag_structure, import_error
 from elastic.db.schema.deadlines import deadline
 from elastic.db.schema.jobs import job, pool
@@ -14,6 +15,7 @@ from elastic.db.schema.users import api_token, idempotency_key, login_try, sessi
 
 __all__ = [
     "api_token",
+    "backfill",
     "bundle",
     "connection",
     "dag",

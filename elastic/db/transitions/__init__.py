@@ -14,6 +14,15 @@ from elastic.db.transitions.attempts import (
     set_flow_run,
     take_callbacks,
 )
+from elastic.db.transitions.backfills import (
+    Backfill,
+    BackfillState,
+    BackfillStep,
+    backfills,
+    carry_out_backfills,
+    set_backfill_state,
+    submit_backfill,
+)
 from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed
 from elastic.db.transitions.deadlines import MissedDeadline, close_due
 from elastic.db.transitions.instances import clear, ensure_instances, mark_success, set_state, set_states
@@ -39,12 +48,17 @@ from elastic.db.transitions.runs import end_run, ensure_run, insert_run, rerun, 
 from elastic.db.transitions.worker_attempts import give_back_attempts, take_attempts
 
 __all__ = [
+    "Backfill",
+    "BackfillState",
+    "BackfillStep",
     "CursorMove",
     "CursorRow",
     "MissedDeadline",
     "RunCallback",
     "RunClaim",
+    "backfills",
     "begin_run_callbacks",
+    "carry_out_backfills",
     "claim",
     "claim_due",
     "claim_owners",
@@ -72,6 +86,7 @@ __all__ = [
     "renew",
     "renew_claims",
     "rerun",
+    "set_backfill_state",
     "set_flow_run",
     "set_run_state",
     "set_run_version",
@@ -79,6 +94,7 @@ __all__ = [
     "set_states",
     "start_backfill",
     "start_run",
+    "submit_backfill",
     "take_attempts",
     "take_callbacks",
     "take_run_callbacks",

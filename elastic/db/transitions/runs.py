@@ -234,6 +234,11 @@ def _ensure(connection: Connection, new: DagRun, conf: str) -> tuple[DagRun, boo
     return run, is_new
 
 
+def ensure_in(connection: Connection, new: DagRun) -> tuple[DagRun, bool]:
+    """Run `ensure_run` within a transaction; return the run, and whether it was inserted."""
+    return _ensure(connection, new, _checked_conf(new))
+
+
 def _insert_execution(connection: Connection, run: DagRun, mode: RunMode, task_id: str | None) -> None:
     row = {
         "dag_id": run.dag_id,

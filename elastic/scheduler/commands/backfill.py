@@ -10,8 +10,10 @@ from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
+from elastic.dag.timetable.schedule import NoSchedule
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunType
+from elastic.db.transitions import Backfill
 from elastic.executors.registry import executor_by_queue
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, shown_command
 from elastic.scheduler.catalog.dag_catalog import ignored_settings, store
@@ -120,6 +122,24 @@ def backfill(deployment: Deployment, dag: DAG, options: BackfillOptions, say: Sa
     if options.mark_success:
         return _mark_success(deployment, part, runs, say)
     return supervise(deployment, part, runs, tracker, options, say)
+
+
+def submit_range(deployment: Deployment, dag: DAG, options: BackfillOptions) -> Backfill:
+    """Store a backfill for masters to carry out; dates that have a run keep it.
+
+    Raises:
+        UsageError: The range is invalid, or an option is set that masters do not know.
+    """
+    given = {name for name in BackfillOptions.__dataclass_fields__ if getattr(options, name)}
+    unknown = sorted(given - {"start", "end", "max_active_runs"})
+    if unknown:
+        raise UsageError(f"a submitted backfill has no {', '.join(unknown)}; leave it out, or run it without --submit.")
+    if isinstance(dag.schedule, NoSchedule):
+        raise UsageError(f"DAG {dag.dag_id!r} has no schedule, so it has no dates; trigger a run for one date instead.")
+    intervals = intervals_of(dag, options.start, options.end, dt.datetime.now(dt.UTC), lambda line: None)
+    store(deployment, dag)
+    limit = options.max_active_runs or dag.max_active_runs
+    return transitions.submit_backfill(deployment.database, dag.dag_id, intervals[0].start, intervals[-1].start, limit)
 
 
 def _new_runs(dag: DAG, options: BackfillOptions, say: Say) -> list[DagRun]:
