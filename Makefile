@@ -9,13 +9,17 @@ INSTALL ?= $(BIN)/pip install --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast format check docs faults mutants bench
+.PHONY: help run demo test test-fast format check docs faults mutants bench
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/installed  ## install Elastic in .venv and run an example
 	$(BIN)/elastic example word-count
+
+# ARGUMENTS=--stay leaves the pages open until Ctrl-C.
+demo: .venv/installed-test  ## play five days of the event pipeline: S3, database, mail and the service on loopback
+	@exec $(BIN)/python examples/event_pipeline/demo.py $(ARGUMENTS)
 
 # The tests that start Ray run beside the others, because they mostly wait for processes. The others run at a lower
 # priority, because Ray gives up a start that takes longer than 30 seconds.

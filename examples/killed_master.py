@@ -37,7 +37,7 @@ def main(cluster: str = "inline") -> None:
         FLOW.run(cluster=cluster, interceptor=KillAtHalf, max_chunks_per_call=10, collect_interval=0.05)
         return
     clean = FLOW.run(cluster=cluster)
-    killed = subprocess.run(  # noqa: S603 - this file, by this Python
+    killed = subprocess.run(
         [sys.executable, __file__, cluster],
         env={**os.environ, "KILL_AT_HALF": "1"},
         stdout=subprocess.PIPE,

@@ -1,9 +1,14 @@
 """The event pipeline with known answers: a month of events, and the statistics of two organisations."""
 
+import contextlib
 import json
+import re
+import runpy
+import shutil
+import signal
 import subprocess
 import sys
-from collections import Counter
+import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,11 +17,13 @@ from typing import Any
 
 import pytest
 
+from elastic.config.options import OPTIONS
+from elastic.config.settings import problems
 from elastic.dag import DagBag
 from elastic.hooks import SqlHook
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / "examples/dags/event_pipeline.py"
+FOLDER = ROOT / "examples/event_pipeline"
 STATISTICS_DAY = datetime(2016, 4, 12, tzinfo=UTC)
 
 
@@ -89,7 +96,7 @@ each_data = pytest.mark.parametrize(
 
 @pytest.fixture
 def bag() -> DagBag:
-    found = DagBag(FILE)
+    found = DagBag(FOLDER / "workflows")
     assert found.import_errors == {}
     return found
 
@@ -138,14 +145,14 @@ def expected_rows(data: KnownData) -> dict[str, set[tuple[str, str]]]:
 
 @each_data
 def test_events_are_loaded_by_a_flow_for_each_day_and_loading_them_twice_changes_nothing(
-    bag: DagBag, warehouse: SqlHook, data: KnownData, monkeypatch: pytest.MonkeyPatch
+    bag: DagBag, warehouse: SqlHook, data: KnownData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("ELASTIC_VAR_EVENTS", str(data.folder / "events"))
-    pipeline = bag.get_dag("event_pipeline")
+    monkeypatch.setenv("ELASTIC_VAR_EVENTS", str(by_date(data.folder / "events", tmp_path)))
+    pipeline = bag.get_dag("daily_etls")
     loaded = []
     for _ in range(2):
         pipeline.clear(data.first, data.last)
-        summary = pipeline.run(data.first, data.last, task_regex="load")
+        summary = pipeline.run(data.first, data.last, task_regex="load", ignore_dependencies=True)
         assert summary.counts == {"success": data.days}
         loaded.append(rows_of(warehouse))
     rows, again = loaded
@@ -167,7 +174,7 @@ def test_the_statistics_of_a_day_are_the_known_ones_and_counting_twice_changes_n
 ) -> None:
     for path in sorted((data.folder / "organisations").glob("*.csv")):
         warehouse.load_csv(path, path.stem)
-    pipeline = bag.get_dag("event_pipeline")
+    pipeline = bag.get_dag("daily_etls")
     for _ in range(2):
         pipeline.clear(STATISTICS_DAY, STATISTICS_DAY)
         assert pipeline.run(STATISTICS_DAY, task_regex="count", ignore_dependencies=True).succeeded
@@ -178,7 +185,7 @@ def test_the_statistics_of_a_day_are_the_known_ones_and_counting_twice_changes_n
 
 
 def test_the_windows_of_statistics_begin_and_end_with_their_days(bag: DagBag, warehouse: SqlHook) -> None:
-    count_day = bag.get_dag("event_pipeline").get_task("count").python_callable
+    count_day = bag.get_dag("daily_etls").get_task("count").python_callable
     warehouse.insert_rows("organization", [(1,)], ["organization_id"])
     warehouse.insert_rows("organization_user", [(1, 7)], ["organization_id", "user_id"])
     logins = ["2016-01-21 23:59:59", "2016-01-22 00:00:00", "2016-03-24 23:59:59", "2016-03-25 00:00:00"]
@@ -206,14 +213,112 @@ def test_the_windows_of_statistics_begin_and_end_with_their_days(bag: DagBag, wa
     }
 
 
-def test_the_example_script_loads_its_own_events_twice_to_the_same_rows() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(ROOT / "examples/event_pipeline.py")],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+def test_a_job_answers_with_a_code(warehouse: SqlHook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ELASTIC_VAR_EVENTS", str(by_date(SMALL.folder / "events", tmp_path)))
+    for job, result in (
+        ("event_load", {"organization_event": 1, "organization_payment": 1, "unknown_event": 2, "user_event": 3}),
+        ("organization_statistics", 0),
+    ):
+        done = _run(FOLDER / "workflows" / f"{job}.py", "--runDate", "2016-02-21")
+        assert json.loads(done.stdout) == {"code": 200, "runDate": "2016-02-21", "result": result}
+        done = _run(FOLDER / "workflows" / f"{job}.py", "-r", "2016-02-30")
+        assert (done.returncode, json.loads(done.stdout)["code"]) == (1, 500)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("2016-02-21aa", "talk/2016/02/21/aa.txt"),
+        ("2016-02-21ab.jsonl", "talk/2016/02/21/ab.txt"),
+        ("2016-02-21", None),
+        ("../2016-02-21aa", None),
+        ("notes.txt", None),
+    ],
+)
+def test_a_file_of_events_has_a_key_below_its_date(name: str, key: str | None) -> None:
+    assert runpy.run_path(str(FOLDER / "s3_load.py"))["key_of"](name, "talk/") == key
+
+
+def test_files_are_copied_to_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_module = pytest.importorskip("moto.server", reason="moto is not installed")
+    boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test-key")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        boto3.client("s3").create_bucket(Bucket="events")
+        done = _run(FOLDER / "s3_load.py", "--source_dir", str(SMALL.folder / "events"), "--bucket", "events")
+        assert done.stdout.splitlines()[:2] == [
+            "s3://events/talk/2016/02/21/aa.txt",
+            "s3://events/talk/2016/02/21/ab.txt",
+        ]
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_a_configuration_is_valid_and_has_no_secret(name: str, home: Path) -> None:
+    shutil.copy(FOLDER / "config" / f"{name}.toml", home / "elastic.toml")
+    assert problems() == []
+    options = {option.name for option in OPTIONS if option.is_secret}
+    given = {f"{section}.{key}" for section, keys in _toml(home / "elastic.toml").items() for key in keys}
+    assert not given & options
+
+
+@pytest.mark.slow
+def test_the_demo_plays_five_days_and_leaves_nothing() -> None:
+    done = _run(FOLDER / "demo.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Subject: [elastic] failed: daily_etls.load 2016-02-24 (try 4 of 4)" in done.stdout
+    assert "/dags/daily_etls/runs/scheduled_20160224T000000/tasks/load?try=4" in done.stdout
+    assert "dead letters: 1 tried again, 0 left" in done.stdout
+    assert "user_event 1750, organization_payment 250, organization_event 250, unknown_event 250" in done.stdout
+    _check_nothing_is_left(done.stdout)
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_nothing_after_ctrl_c() -> None:
+    command = [sys.executable, str(FOLDER / "demo.py")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "is loaded" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, "".join(lines) + rest
+    _check_nothing_is_left("".join(lines))
+
+
+def _check_nothing_is_left(printed: str) -> None:
+    """Check that the folder of a demo is gone, and all processes that were started with it."""
+    (home,) = re.findall(r"^home ([^,]+),", printed, re.MULTILINE)
+    assert not Path(home).exists()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            assert f"ELASTIC_HOME={home}".encode() not in path.read_bytes(), path
+
+
+def by_date(source: Path, target: Path) -> Path:
+    """Copy files of events below their dates, as in the bucket, and return the folder of all of them."""
+    key_of = runpy.run_path(str(FOLDER / "s3_load.py"))["key_of"]
+    for path in source.iterdir():
+        copy = target / key_of(path.name, "talk")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    return target / "talk"
+
+
+def _run(script: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=300, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    told = [line for line in done.stdout.splitlines() if line.startswith("events of users")]
-    assert Counter(told) == {"events of users, organizations, unknown; statistics: (2800, 350, 350, 147)": 2}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -18,7 +18,11 @@ from elastic.testing import RayCluster
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-SCRIPTS = sorted(str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.py") if path.parent.name != "dags")
+SCRIPTS = sorted(
+    str(path.relative_to(EXAMPLES))
+    for path in EXAMPLES.rglob("*.py")
+    if not {"dags", "event_pipeline"} & set(path.parts)
+)
 
 
 @cache

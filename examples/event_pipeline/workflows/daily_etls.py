@@ -1,0 +1,30 @@
+"""DAGs of the pipeline: the tables, made once, and the load and the statistics of each day."""
+
+from datetime import datetime, timedelta
+
+from event_load import LOAD_OPTIONS, events_of_day, save, wait_for_next_day
+from organization_statistics import count_day
+
+from elastic import DAG
+from elastic.operators import FlowOperator, PythonOperator, SqlOperator
+
+default_args = {
+    "owner": "data",
+    "start_date": datetime(2016, 2, 21),
+    "conn_id": "warehouse",
+    "depends_on_past": True,
+    "email": ["data@example.org"],
+    "email_on_failure": True,
+    "email_on_retry": False,
+    "retries": 3,
+    "retry_delay": timedelta(seconds=10),
+    "execution_timeout": timedelta(minutes=5),
+}
+
+with DAG("event_tables", schedule="@once", default_args=default_args) as tables:
+    SqlOperator(task_id="create", sql="tables.sql")
+
+with DAG("daily_etls", schedule="@daily", default_args=default_args, concurrency=4) as pipeline:
+    load = FlowOperator(task_id="load", flow=events_of_day, on_result=save, options=LOAD_OPTIONS)
+    PythonOperator(task_id="wait", python_callable=wait_for_next_day, execution_timeout=timedelta(days=7)) >> load
+    load >> PythonOperator(task_id="count", python_callable=count_day)
