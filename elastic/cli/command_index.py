@@ -66,18 +66,22 @@ INDEX = {
     "db": CommandEntry("admin.db", "Manage the metadata database."),
     "initdb": CommandEntry("admin.db", "Reset the metadata database, after asking.", "initdb", "INITDB_EXAMPLE"),
     "config": CommandEntry("admin.config", "Show and check settings and their sources."),
+    "plugins": CommandEntry("admin.plugins", "List plug-ins of other packages.", "plugins", "EXAMPLE"),
 }
 
 
 class CommandGroup(Mapping[str, Any]):
-    """Mapping from names to commands, which builds a command when it is first looked up."""
+    """Mapping from names to commands, which builds a command when it is first looked up.
+
+    Plug-ins of the group `elastic.cli` are looked up only for names that are not in the index.
+    """
 
     def __init__(self) -> None:
         self._built: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._built:
-            self._built[name] = _build(name, INDEX[name])
+            self._built[name] = _build(name, INDEX[name]) if name in INDEX else _plugin_command(name)
         return self._built[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -87,16 +91,34 @@ class CommandGroup(Mapping[str, Any]):
         return len(INDEX)
 
 
+def _plugin_command(name: str) -> Any:
+    """Return the command of a plug-in.
+
+    Raises:
+        KeyError: There is no plug-in of this name.
+        PluginError: It cannot be loaded.
+    """
+    from elastic.plugins.plugin import find
+
+    found = find("elastic.cli", name)
+    if found is None:
+        raise KeyError(name)
+    return _command(name, found, None)
+
+
 def _build(name: str, entry: CommandEntry) -> Any:
     module = import_module(f"elastic.cli.{entry.module}")
-    found = getattr(module, entry.attribute)
+    return _command(name, getattr(module, entry.attribute), getattr(module, entry.epilog) if entry.epilog else None)
+
+
+def _command(name: str, found: Any, epilog: str | None) -> Any:
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)
     # Without a callback, typer would drop the name of a single command.
     holder.callback()(_no_options)
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=name)
     else:
-        holder.command(name, epilog=getattr(module, entry.epilog) if entry.epilog else None)(found)
+        holder.command(name, epilog=epilog)(found)
     group: Any = typer.main.get_command(holder)
     command = group.commands[name]
     for one in (command, *getattr(command, "commands", {}).values()):

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from elastic.hooks.errors import ConnectionNotDefinedError, HookError
     from elastic.hooks.formats.csv import CsvFormat
     from elastic.hooks.hook import ConnectionTest, Hook
+    from elastic.hooks.mail import SmtpHook
+    from elastic.hooks.registry import hook_of
     from elastic.hooks.sql.hook import SqlHook
     from elastic.hooks.sql.named_hooks import DuckDbHook, MySqlHook, PostgresHook, SqliteHook
 
@@ -22,8 +24,10 @@ __all__ = [
     "HookError",
     "MySqlHook",
     "PostgresHook",
+    "SmtpHook",
     "SqlHook",
     "SqliteHook",
+    "hook_of",
 ]
 
 #: Where each name lives: imported when it is first used.
@@ -32,6 +36,8 @@ _HOMES = {
     "elastic.hooks.errors": ("ConnectionNotDefinedError", "HookError"),
     "elastic.hooks.formats.csv": ("CsvFormat",),
     "elastic.hooks.hook": ("ConnectionTest", "Hook"),
+    "elastic.hooks.mail": ("SmtpHook",),
+    "elastic.hooks.registry": ("hook_of",),
     "elastic.hooks.sql.hook": ("SqlHook",),
     "elastic.hooks.sql.named_hooks": ("DuckDbHook", "MySqlHook", "PostgresHook", "SqliteHook"),
 }

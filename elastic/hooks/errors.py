@@ -2,6 +2,7 @@
 
     HookError (ElasticError)
     ├── ConnectionNotDefinedError (LookupError)  no connection has this id
+    ├── UnknownKindError (LookupError)           no hook is for the kind of a connection
     ├── UnreachableError (ConnectionError)       the system does not answer, or refuses the login
     ├── StatementError                           the database refused a statement; nothing of it was kept
     ├── FileAccessError (OSError)                a file cannot be read or written
@@ -30,6 +31,20 @@ class ConnectionNotDefinedError(HookError, LookupError):
         return (
             f"connection {self.conn_id!r} isn't defined; set {self.variable} to its URL, "
             f"or add it with `elastic connections add {self.conn_id}`."
+        )
+
+
+class UnknownKindError(HookError, LookupError):
+    """No hook is for the kind of a connection."""
+
+    def __init__(self, conn_id: str, kind: str, known: tuple[str, ...]) -> None:
+        super().__init__(conn_id, kind, known)
+        self.conn_id, self.kind, self.known = conn_id, kind, known
+
+    def __str__(self) -> str:
+        return (
+            f"there is no hook for connection {self.conn_id!r} of the kind {self.kind!r}; "
+            f"use one of {', '.join(self.known)}, or install a plug-in."
         )
 
 

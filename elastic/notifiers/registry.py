@@ -11,6 +11,9 @@ from elastic.hooks.connection_lookup import connection
 from elastic.notifiers.errors import NotifierError
 from elastic.notifiers.mail import MailNotifier
 from elastic.notifiers.notifier import Notifier
+from elastic.plugins.plugin import find, names
+
+_GROUP = "elastic.notifiers"
 
 #: Module and class of each notifier of Elastic, by kind of the connection.
 _NOTIFIERS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -42,9 +45,24 @@ def notifier_of(recipient: str, settings: Settings) -> Notifier:
     if is_mail:
         return MailNotifier(found, settings, recipient.removeprefix(MAILTO).split(","))
     kind = found.kind.partition("+")[0]
-    if kind not in _NOTIFIERS:
-        known = ", ".join(sorted(_NOTIFIERS))
+    notifier = _class_of(kind)
+    if notifier is None:
+        known = ", ".join(sorted({*_NOTIFIERS, *names(_GROUP)}))
         raise NotifierError(f"no notifier has the kind {kind!r} of connection {conn_id!r}; use one of {known}.")
-    module, name = _NOTIFIERS[kind]
-    notifier: type[Notifier] = getattr(import_module(module), name)
     return notifier(found, settings)
+
+
+def _class_of(kind: str) -> type[Notifier] | None:
+    """Return the class of notifiers of a kind; those of Elastic win over plug-ins.
+
+    Raises:
+        PluginError: The plug-in of this name cannot be loaded.
+    """
+    if kind in _NOTIFIERS:
+        module, name = _NOTIFIERS[kind]
+        own: type[Notifier] = getattr(import_module(module), name)
+        return own
+    found = find(_GROUP, kind)
+    if found is not None and not (isinstance(found, type) and issubclass(found, Notifier)):
+        raise NotifierError(f"the plug-in {kind!r} ({_GROUP}) is no subclass of Notifier; correct it or remove it.")
+    return found

@@ -1,6 +1,6 @@
 """Operators: classes of tasks."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elastic._lazy import attach
 
@@ -54,4 +54,11 @@ _HOMES = {
 #: Names of earlier frameworks.
 _ALIASES = {"DummyOperator": "EmptyOperator", "BranchPythonOperator": "BranchOperator"}
 
-__getattr__, __dir__ = attach(__name__, _HOMES, _ALIASES)
+
+def _plugin(name: str) -> Any:
+    from elastic.plugins.plugin import find
+
+    return find("elastic.operators", name)
+
+
+__getattr__, __dir__ = attach(__name__, _HOMES, _ALIASES, _plugin)

@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 BUCKET, PREFIX = "talk-events", "talk"
 
 #: Seconds after which the demo gives up.
-LONGEST = 300
+LONGEST = 450
 
 #: Repair of the code: the amount may have a comma.
 DEFECT, REPAIR = "return float(value)", 'return float(str(value).replace(",", "."))'

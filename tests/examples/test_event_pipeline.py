@@ -269,6 +269,7 @@ def test_a_configuration_is_valid_and_has_no_secret(name: str, home: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_demo_plays_five_days_and_leaves_nothing() -> None:
     done = _run(FOLDER / "demo.py")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -280,6 +281,7 @@ def test_the_demo_plays_five_days_and_leaves_nothing() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_demo_leaves_nothing_after_ctrl_c() -> None:
     command = [sys.executable, str(FOLDER / "demo.py")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -316,7 +318,7 @@ def by_date(source: Path, target: Path) -> Path:
 
 def _run(script: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=500, check=False
     )
 
 

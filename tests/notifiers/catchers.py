@@ -44,7 +44,7 @@ class MailCatcher:
         login = given[4]
         assert isinstance(login, LoginPassword)
         self.logins.append((login.login, login.password))
-        return AuthResult(success=login.password == b"right")
+        return AuthResult(success=login.password == b"right", handled=False)
 
 
 @contextmanager

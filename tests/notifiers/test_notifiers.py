@@ -178,7 +178,7 @@ class TestMail:
             notifier = notifier_of_url(f"smtp://me:right@127.0.0.1:{catcher.port}", settings, monkeypatch)
             notifier.send(MESSAGE)
             assert catcher.logins == [(b"me", b"right")]
-            monkeypatch.setattr("elastic.notifiers.mail._is_this_host", lambda _: False)
+            monkeypatch.setattr("elastic.hooks.mail._is_this_host", lambda _: False)
             with pytest.raises(NotifierError, match="a login would cross the network in plain text"):
                 notifier.send(MESSAGE)
             with pytest.raises(NotifierError, match="offers no STARTTLS, which its URL requires") as raised:
@@ -201,7 +201,7 @@ class TestMail:
             assert len(catcher.mails) == len(catcher.logins) == 1
 
     def test_a_server_that_is_silent_is_given_up(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("elastic.notifiers.mail.TIMEOUT_SECONDS", 0.2)
+        monkeypatch.setattr("elastic.hooks.mail.TIMEOUT_SECONDS", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"smtp://127.0.0.1:{silent.getsockname()[1]}"
             with pytest.raises(NotifierError, match="cannot be used: Connection unexpectedly closed: timed out"):

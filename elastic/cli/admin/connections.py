@@ -54,7 +54,7 @@ def get(
 def add(
     conn_id: ConnId,
     url: Annotated[str, typer.Option("--url", help="kind://login:password@host:port/schema; - for stdin.")] = "",
-    kind: Annotated[str, typer.Option("--kind", help="postgresql, mysql, sqlite, duckdb and so on.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="postgresql, mysql, sqlite, smtp and so on.")] = "",
     host: Annotated[str, typer.Option("--host", help="Host name or address.")] = "",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 for the default of the kind.")] = 0,
     login: Annotated[str, typer.Option("--login", help="User name.")] = "",
@@ -69,6 +69,7 @@ def add(
     """
     from dataclasses import replace
 
+    from elastic.config.connection_kinds import check_extra
     from elastic.hooks.connection import Connection
 
     if bool(url) == bool(kind):
@@ -85,6 +86,7 @@ def add(
             schema=schema or None,
             extra=_extra(extra),
         )
+    check_extra(given.kind, given.extra)
     if ask_password:
         given = replace(given, password=typer.prompt("Password", hide_input=True, err=True))
     _store().add(given, overwrite=overwrite)
@@ -103,9 +105,9 @@ def delete(conn_id: ConnId, yes: Yes = False) -> None:
 @app.command("test", epilog="For example: elastic connections test warehouse")
 def test(conn_id: ConnId) -> None:
     """Test whether the other system answers; exit with 1 if it does not."""
-    from elastic.hooks import SqlHook
+    from elastic.hooks.registry import hook_of
 
-    answer = SqlHook(_found(conn_id)).test_connection()
+    answer = hook_of(_found(conn_id)).test_connection()
     say(answer.message, err=not answer.ok)
     raise typer.Exit(0 if answer.ok else 1)
 
@@ -123,10 +125,15 @@ def export(path: Annotated[Path, typer.Argument(help="A .json or .yaml file, rea
 
 @app.command("import", epilog="For example: elastic connections import connections.json --overwrite")
 def import_connections(
-    path: Annotated[Path, typer.Argument(help="A .json or .yaml file that maps ids to URLs or to fields.")],
+    path: Annotated[
+        Path, typer.Argument(help="A .json or .yaml file that maps ids to URLs or to fields, also one of Airflow.")
+    ],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing connections.")] = False,
 ) -> None:
-    """Import all connections of a file, or none if one is invalid."""
+    """Import all connections of a file, or none if one is invalid.
+
+    The file is one of `elastic connections export`, or of `airflow connections export`.
+    """
     from elastic.cli.admin.import_export import read_document
 
     read = [_read(conn_id, value, path) for conn_id, value in read_document(path).items()]
@@ -178,10 +185,13 @@ def _extra(text: str) -> dict[str, Any]:
 
 
 def _read(conn_id: str, value: Any, path: Path) -> "Connection":
+    from elastic.cli.admin.airflow_connections import airflow_connection
     from elastic.hooks.connection import Connection
 
     if isinstance(value, str):
         return Connection.of_url(value, conn_id)
+    if isinstance(value, dict) and "conn_type" in value:
+        return airflow_connection(conn_id, value, path)
     known = {"kind", "host", "login", "password", "schema", "port", "extra"}
     if not isinstance(value, dict) or "kind" not in value or not set(value) <= known:
         raise UsageError(f"{path}: connection {conn_id!r} must be a URL, or fields among {', '.join(sorted(known))}.")

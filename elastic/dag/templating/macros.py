@@ -106,7 +106,23 @@ BUILT_IN: Mapping[str, Any] = {
 
 def macros_with(own: Mapping[str, Any] | None = None) -> ReadOnlyView:
     """Return the macros of a DAG: the built-in ones, overridden by its own."""
-    return ReadOnlyView("macros", {**BUILT_IN, **{name: _function(value) for name, value in (own or {}).items()}})
+    return _Macros("macros", {**BUILT_IN, **{name: _function(value) for name, value in (own or {}).items()}})
+
+
+class _Macros(ReadOnlyView):
+    """Macros of a DAG, and those of plug-ins, which are looked up only for names that the DAG does not have."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self:
+            return super().__getitem__(name)
+        from elastic.plugins.plugin import find
+
+        found = find("elastic.macros", name)
+        if found is None:
+            raise KeyError(name)
+        return ReadOnlyView("macros", {name: _function(found)})[name]
 
 
 def macro(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -310,5 +310,19 @@ def schedule_of(
     if value == "@once":
         return OnceSchedule(timezone, anchor)
     if isinstance(value, str):
-        return PresetSchedule(value, timezone) if value.startswith("@") else CronSchedule(value, timezone)
+        if not value.startswith("@"):
+            return CronSchedule(value, timezone)
+        own = _of_plugin(value, timezone) if value not in PresetSchedule.CRON else None
+        return own or PresetSchedule(value, timezone)
     raise ScheduleError(f"invalid schedule {value!r}. Use {_ACCEPTED}.")
+
+
+def _of_plugin(name: str, timezone: str) -> Schedule | None:
+    """Return the schedule of a plug-in, or None if there is no plug-in of this name."""
+    from elastic.plugins.plugin import find
+
+    make = find("elastic.timetables", name)
+    found = make(timezone) if make is not None else None
+    if found is not None and not isinstance(found, Schedule):
+        raise ScheduleError(f"the plug-in {name!r} (elastic.timetables) must return a Schedule, got {found!r}.")
+    return found

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from elastic.config.connection_kinds import KINDS, check_extra
 from elastic.core.errors import UsageError
 from elastic.db.stores.connections import ConnectionStore, ListedConnection
 from elastic.web.context import context_of
@@ -24,7 +25,6 @@ router = Router()
 
 _URL = "/admin/connections"
 _PARENT = ("Connections", _URL)
-_KINDS = ("postgresql", "mysql", "mariadb", "sqlite", "duckdb", "http", "s3")
 
 
 class ConnectionForm(BaseModel):
@@ -49,6 +49,8 @@ class ConnectionForm(BaseModel):
             raise UsageError(f"the port must be a number from 0 to 65535, got {self.port!r}.")
         if not self.kind.strip():
             raise UsageError("the kind is missing; give one such as postgresql.")
+        extra = _extra(self.extra)
+        check_extra(self.kind.strip(), extra or ())
         return {
             "conn_id": self.conn_id.strip(),
             "kind": self.kind.strip(),
@@ -57,7 +59,7 @@ class ConnectionForm(BaseModel):
             "login": self.login.strip() or None,
             "schema": self.schema_.strip() or None,
             "password": self.password or None,
-            "extra": _extra(self.extra),
+            "extra": extra,
         }
 
 
@@ -178,7 +180,7 @@ def _form(given: ConnectionForm, *, is_new: bool, problem: str = "") -> FormView
         problem=problem,
         fields=(
             FormField(name="conn_id", label="Id", value=given.conn_id, is_required=True, is_fixed=not is_new),
-            FormField(name="kind", label="Kind", value=given.kind, is_required=True, help=", ".join(_KINDS)),
+            FormField(name="kind", label="Kind", value=given.kind, is_required=True, help=", ".join(KINDS)),
             FormField(name="host", label="Host", value=given.host),
             FormField(name="port", label="Port", value=given.port, help="Leave empty for the default of the kind."),
             FormField(name="login", label="Login", value=given.login),
@@ -187,11 +189,24 @@ def _form(given: ConnectionForm, *, is_new: bool, problem: str = "") -> FormView
                 name="schema", label="Database", value=given.schema_, help="Name of the database, or path of its file."
             ),
             FormField(
-                name="extra", label="Extra settings", kind="textarea", help=f"A JSON object, stored encrypted. {kept}"
+                name="extra",
+                label="Extra settings",
+                kind="textarea",
+                help=f"A JSON object, stored encrypted. {_settings_of(given.kind)}{kept}",
             ),
         ),
         actions=() if is_new else (_deletion(given.conn_id),),
     )
+
+
+def _settings_of(kind: str) -> str:
+    """Return a sentence about the extra settings of a kind; of all kinds that have some if none is chosen."""
+    found = [(name, one) for name, one in KINDS.items() if one.fields and kind.partition("+")[0] in ("", name)]
+    named = [
+        f"{name}: " + ", ".join(f"{extra.name} ({extra.doc.removesuffix('.')})" for extra in one.fields)
+        for name, one in found
+    ]
+    return f"Settings of {'; of '.join(named)}. " if named else ""
 
 
 def _deletion(conn_id: str) -> RowAction:

@@ -1,0 +1,129 @@
+"""Hooks by the kind of a connection, and connections of Airflow."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elastic.cli.main import app
+from elastic.config.connection_kinds import check_extra
+from elastic.core.errors import UsageError
+from elastic.hooks import Connection, SmtpHook, SqlHook, hook_of
+from elastic.hooks.errors import UnknownKindError
+from elastic.plugins.plugin import forget
+from tests.notifiers.catchers import mail_server
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as raised:
+        app(list(words), prog_name="elastic")
+    return int(raised.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("postgresql+psycopg://h/n", SqlHook),
+        ("mariadb://h/n", SqlHook),
+        ("mssql://h/n", SqlHook),
+        ("sqlite:////x", SqlHook),
+        ("smtps://h", SmtpHook),
+    ],
+)
+def test_the_kind_of_a_connection_chooses_the_hook(url: str, kind: type) -> None:
+    assert type(hook_of(Connection.of_url(url))) is kind
+
+
+def test_a_plugin_serves_kinds_that_elastic_does_not_know(home: Path) -> None:
+    forget()
+    with pytest.raises(UnknownKindError, match=r"no hook for connection 'fax' of the kind 'fax'; use one of duckdb, "):
+        hook_of(Connection.of_url("fax://office", "fax"))
+    (home / "plugins").mkdir()
+    (home / "plugins" / "fax.py").write_text(
+        "from elastic.hooks import Hook, ConnectionTest\n"
+        "class Fax(Hook):\n"
+        "    def test_connection(self):\n"
+        "        return ConnectionTest(True, 'beep')\n"
+        "PLUGINS = {'elastic.hooks': {'fax': Fax}}\n"
+    )
+    forget()
+    try:
+        assert hook_of(Connection.of_url("fax://office", "fax")).test_connection().message == "beep"
+    finally:
+        forget()
+
+
+def test_a_mail_server_is_tested_by_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mail_server(auth_require_tls=False) as catcher:
+        monkeypatch.setenv("ELASTIC_CONN_POST", f"smtp://me:right@127.0.0.1:{catcher.port}")
+        assert run("connections", "test", "post") == 0
+        assert "answers" in capsys.readouterr().out
+        monkeypatch.setenv("ELASTIC_CONN_POST", f"smtp://me:wrong-password@127.0.0.1:{catcher.port}")
+        assert run("connections", "test", "post") == 1
+        said = capsys.readouterr().err
+        assert "535" in said
+        assert "wrong-password" not in said
+        assert catcher.mails == []
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert not hook_of(Connection.of_url(f"smtp://127.0.0.1:{port}")).test_connection()
+
+
+def test_an_unknown_extra_setting_is_refused_with_the_similar_one() -> None:
+    check_extra("postgresql", ["sslmode"])
+    check_extra("smtp", ["starttls"])
+    with pytest.raises(UsageError, match="the kind 'smtp' has no extra setting 'startls'; did you mean 'starttls'"):
+        check_extra("smtp", ["startls"])
+
+
+AIRFLOW: dict[str, Any] = {
+    "warehouse": {
+        "conn_type": "postgres",
+        "description": "main",
+        "login": "me",
+        "password": "s3cret-word",
+        "host": "db",
+        "port": 5432,
+        "schema": "dw",
+        "extra": '{"sslmode": "require"}',
+    },
+    "lake": {"conn_type": "aws", "extra": {"region_name": "eu-west-1"}},
+    "odd": {"conn_type": "qubole", "host": "q", "login": None, "port": None, "extra": ""},
+}
+
+
+def test_connections_of_airflow_are_imported(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("db", "make-key") == 0
+    path = home / "airflow.json"
+    path.write_text(json.dumps(AIRFLOW))
+    capsys.readouterr()
+    assert run("connections", "import", str(path)) == 0
+    said = capsys.readouterr()
+    assert "3 connections are stored" in said.out
+    assert said.err == "warning: nothing in Elastic uses the kind 'qubole' of connection 'odd'\n"
+    assert run("connections", "get", "warehouse", "--show-secrets") == 0
+    assert capsys.readouterr().out == "postgresql://me:s3cret-word@db:5432/dw?sslmode=require\n"
+    assert run("connections", "get", "lake") == 0
+    assert capsys.readouterr().out == "s3:///?region_name=eu-west-1\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"extra": "{"}, "the field 'extra' of connection 'c' must be a JSON object."),
+        ({"port": "5432"}, "the field 'port' of connection 'c' is invalid; correct it."),
+        ({"pass": "x"}, "connection 'c' has the unknown field 'pass'; remove it."),
+        ({"conn_type": None}, "the field 'conn_type' of connection 'c' is invalid; correct it."),
+    ],
+)
+def test_an_invalid_connection_of_airflow_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    path = home / "airflow.json"
+    path.write_text(json.dumps({"c": {"conn_type": "postgres", **change}}))
+    assert run("connections", "import", str(path)) == 2
+    assert capsys.readouterr().err == f"error: {path}: {said}\n"
