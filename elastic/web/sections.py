@@ -14,6 +14,7 @@ SECTIONS: Mapping[str, Sequence[tuple[str, str, Right]]] = MappingProxyType(
             ("Task instances", "/browse/instances", Right.READ),
             ("Jobs", "/browse/jobs", Right.READ),
             ("Backfills", "/browse/backfills", Right.READ),
+            ("Notifications", "/browse/notifications", Right.READ),
             ("Log", "/browse/logs", Right.READ),
             ("Broken files", "/browse/import-errors", Right.READ),
         ),

@@ -71,6 +71,7 @@ SERVICE_PAGES = (
     "/browse/jobs",
     "/browse/logs",
     "/browse/import-errors",
+    "/browse/notifications",
     "/admin/connections",
     "/admin/connections/new",
     "/admin/connections/warehouse",

@@ -1,6 +1,7 @@
 """Records of the installation: jobs, import errors, audit log and settings."""
 
-from typing import Annotated
+import datetime as dt
+from typing import Annotated, Literal
 
 from fastapi import Query
 from pydantic import BaseModel
@@ -9,6 +10,7 @@ from starlette.responses import Response
 
 from elastic.db.page_queries.browse import BrokenFile, RowFilter, broken_files, events_page, latest_jobs
 from elastic.db.records import Event, Job
+from elastic.db.stores.notifications import notifications
 from elastic.web.api.answers import PREFIX, After, Limit, Page, answer, page, plain
 from elastic.web.context import context_of
 from elastic.web.page_keys import key_of, number_in
@@ -24,6 +26,25 @@ class EventView(BaseModel):
 
     id: int
     event: Event
+
+
+class NotificationView(BaseModel):
+    """Notification, and what became of it."""
+
+    id: int
+    event: str
+    recipient: str
+    dag_id: str
+    run_id: str
+    task_id: str | None
+    map_index: int | None
+    subject: str
+    state: str
+    created_at: dt.datetime
+    sent_at: dt.datetime | None
+    #: times that a sender has taken it
+    tries: int
+    last_error: str | None
 
 
 class SettingView(BaseModel):
@@ -48,6 +69,25 @@ def list_import_errors(request: Request) -> Response:
     found = broken_files(context_of(request).database)
     items = [{"path": one.path, "at": one.at, "traceback": masked_text(one.traceback)} for one in found]
     return answer(request, {"items": items, "next": None})
+
+
+@router.get("/notifications", requires=Right.READ, response_model=Page[NotificationView])
+def list_notifications(
+    request: Request,
+    dag: Annotated[str, Query(max_length=250)] = "",
+    state: Annotated[Literal["", "waiting", "sent", "failed"], Query()] = "",
+    after: After = "",
+    limit: Limit = 50,
+) -> Response:
+    """List the notifications about failed tasks and ended runs, the latest first."""
+    key = key_of(after, 1)
+    before = number_in(key[0]) if key else None
+    found = notifications(context_of(request).database, state=state, dag_id=dag, before=before, limit=limit + 1)
+    items = [
+        {**{name: getattr(one, name) for name in NotificationView.model_fields}, "last_error": _masked(one.last_error)}
+        for one in found
+    ]
+    return page(request, items, limit, lambda one: [one["id"]])
 
 
 @router.get("/audit", requires=Right.READ_AUDIT, response_model=Page[EventView])
@@ -83,3 +123,7 @@ def list_settings(request: Request) -> Response:
         for option in found.options
     ]
     return answer(request, {"items": items, "next": None})
+
+
+def _masked(text: str | None) -> str | None:
+    return None if text is None else masked_text(text)

@@ -20,6 +20,8 @@ from elastic.db.page_queries.browse import (
     runs_page,
 )
 from elastic.db.records import Event, RunType
+from elastic.db.stores.notifications import STATES, Notification
+from elastic.db.stores.notifications import notifications as latest_notifications
 from elastic.web.context import context_of
 from elastic.web.page_keys import instant_in, key_of, key_text, number_in
 from elastic.web.rendering import identity_of, render, url_of
@@ -196,6 +198,45 @@ def jobs(request: Request) -> Response:
     return _table(request, BrowseQuery(), "", view)
 
 
+@router.get("/browse/notifications", requires=Right.READ)
+def notifications(request: Request, view: View) -> Response:
+    """Show the notifications about failed tasks and ended runs, the latest first."""
+    key = key_of(view.after, 1)
+    before = number_in(key[0]) if key else None
+    wanted = {"state": view.state, "dag_id": view.dag.strip()}
+    found = latest_notifications(context_of(request).database, **wanted, before=before, limit=_PAGE_SIZE + 1)
+    shown = found[:_PAGE_SIZE]
+    rows = [
+        ListRow(
+            key=str(one.id),
+            cells=(
+                text(one.subject.removeprefix("[elastic] "), url=_url_of_subject(one)),
+                text(one.recipient.removeprefix("mailto:")),
+                state("queued" if one.state == "waiting" else "success" if one.state == "sent" else one.state),
+                text(one.state),
+                when(one.created_at),
+                when(one.sent_at),
+                number(one.tries),
+                text(masked_text(one.last_error or "")[:500], kind="sub"),
+            ),
+        )
+        for one in shown
+    ]
+    more = _after(found, [shown[-1].id]) if shown else ""
+    table = TableView(
+        title="Notifications",
+        url="/browse/notifications",
+        columns=("subject", "to", "state", "", "created", "sent", "#tries", "last error"),
+        rows=rows,
+        empty=("No notifications yet", "A task with `email`, or a DAG with `notify`, makes one when it fails."),
+        filters=(
+            FormField(name="dag", label="DAG", value=view.dag),
+            _choice("state", "any state", view.state, STATES),
+        ),
+    )
+    return _table(request, view, more, table)
+
+
 @router.get("/browse/logs", requires=Right.READ)
 def logs(request: Request, view: View) -> Response:
     """Show the events of DAGs, the latest first."""
@@ -295,6 +336,11 @@ def _task_name(task_id: str, map_index: int) -> str:
 def _task_url(one: Any) -> str:
     url = f"{run_url(one.dag_id, one.run_id)}/tasks/{one.task_id}"
     return f"{url}/{one.map_index}" if one.map_index >= 0 else url
+
+
+def _url_of_subject(one: Notification) -> str:
+    """Return the URL of the task instance, or of the run, that a notification is about."""
+    return _task_url(one) if one.task_id else run_url(one.dag_id, one.run_id)
 
 
 def _first_line(traceback: str) -> str:
