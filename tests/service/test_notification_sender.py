@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notification_campaign import campaign
 from service_samples import dag_file, database, served
 from sqlalchemy import insert, update
 
@@ -204,3 +205,15 @@ def test_a_backfill_without_a_service_leaves_mails_for_a_command(mail: MailCatch
     assert ended(started("notifications", "send")).splitlines()[-1] == "no notification waits"
     assert "choose one of waiting, sent, failed" in ended(started("notifications", "list", "--state", "gone"))
     assert "1 notifications wait to be sent again" in ended(started("notifications", "retry", "1"))
+
+
+@pytest.mark.parametrize("kills_senders", [False, True])
+def test_no_mail_is_lost_under_kills_and_a_repeat_has_the_same_message_id(
+    mail: MailCatcher, home: Path, monkeypatch: pytest.MonkeyPatch, kills_senders: bool
+) -> None:
+    for name in ("ELASTIC__NOTIFY__MAX_PER_HOUR", "ELASTIC_CONN_SMTP_DEFAULT"):
+        monkeypatch.setenv(name, "1")
+    found = campaign(home, 6, kills_senders=kills_senders)
+    assert found.failed == len(found.mails) == 6
+    if not kills_senders:
+        assert set(found.mails.values()) == {1}, "each mail is sent once"

@@ -1,0 +1,118 @@
+"""Campaign of kills: task processes around their end, and senders of notifications. No mail may be lost.
+
+python -m tests.service.notification_campaign 200
+"""
+
+import datetime as dt
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import update
+
+from elastic.config.settings import read_settings
+from elastic.db.schema import notification
+from elastic.db.sql_clock import now
+from elastic.db.stores.notifications import notifications
+from elastic.scheduler.deployment import Deployment
+from elastic.service.notification_sender import NotificationSender
+from tests.command_process import end_all, ended, started
+from tests.notifiers.catchers import MailCatcher, mail_server
+
+#: Each run fails once: its process raises, or dies at a moment before, during or after the record of its end.
+KILLED = """
+import os, random, signal, threading, time
+from elastic.dag import DAG
+from elastic.operators import PythonOperator
+
+def load(ds):
+    threading.Timer(random.uniform(0.0, 0.12), os.kill, (os.getpid(), signal.SIGKILL)).start()
+    time.sleep(0.05)
+    raise ValueError(ds)
+
+with DAG("etl", schedule="@hourly", start_date="2016-02-22", end_date="{end}", max_active_runs=8,
+         default_args={{"email": "ops@example.org"}}) as dag:
+    PythonOperator(task_id="load", python_callable=load)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of a campaign."""
+
+    failed: int
+    #: reasons of the failures: raised, or killed
+    reasons: Counter[str]
+    #: mails by Message-ID
+    mails: Counter[str]
+    killed_senders: int
+
+
+def campaign(home: Path, runs: int, *, kills_senders: bool) -> Outcome:
+    """Let each of some runs fail under kills, and send the mails.
+
+    Args:
+        home: Home folder, which the environment names.
+        runs: Number of runs.
+        kills_senders: Send the mails by processes that are killed as well, instead of by the master.
+    """
+    (home / "dags").mkdir(exist_ok=True)
+    end = dt.datetime(2016, 2, 22, tzinfo=dt.UTC) + dt.timedelta(hours=runs - 1)
+    (home / "dags" / "etl.py").write_text(KILLED.format(end=f"{end:%Y-%m-%d %H:%M}"))
+    with mail_server() as catcher:
+        url = f"smtp://127.0.0.1:{catcher.port}"
+        os.environ["ELASTIC__NOTIFY__MAX_PER_HOUR"] = str(10 * runs)
+        os.environ["ELASTIC_CONN_SMTP_DEFAULT"] = "smtp://127.0.0.1:1" if kills_senders else url
+        try:
+            ended(started("master", "--once"))
+            os.environ["ELASTIC_CONN_SMTP_DEFAULT"] = url
+            killed = _send_under_kills(catcher, runs) if kills_senders else 0
+        finally:
+            end_all()
+        rows = notifications(Deployment.of().database, limit=10_000)
+        reasons = Counter("raised" if one.facts["reason"].startswith("ValueError") else "killed" for one in rows)
+        return Outcome(len(rows), reasons, Counter(str(mail["Message-ID"]) for mail in catcher.mails), killed)
+
+
+def _send_under_kills(catcher: MailCatcher, runs: int) -> int:
+    """Send all mails by processes that are killed after a random time; return the number of kills."""
+    killed = 0
+    deadline = time.monotonic() + 600
+    while any(one.state == "waiting" for one in notifications(Deployment.of().database, limit=10_000)):
+        assert time.monotonic() < deadline
+        with Deployment.of().database.begin() as connection:
+            change = update(notification).where(notification.c.state == "waiting")
+            connection.execute(change.values(next_try_at=now(-1.0)))
+        pid = os.fork()
+        if pid == 0:
+            NotificationSender(Deployment.of(), read_settings(), lambda _: None).send_due()
+            os._exit(0)
+        if killed < runs:
+            time.sleep(random.uniform(0.0, 0.15))
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        killed += os.WIFSIGNALED(status)
+    return killed
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    for kills_senders in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ |= {"ELASTIC_HOME": folder, "ELASTIC__SMTP__FROM": "elastic@example.org"}
+            found = campaign(Path(folder), runs, kills_senders=kills_senders)
+        repeats = sum(found.mails.values()) - len(found.mails)
+        sys.stdout.write(
+            f"{runs} runs: {found.failed} notifications {dict(found.reasons)}, {len(found.mails)} different mails, "
+            f"{repeats} repeats, {found.killed_senders} senders killed\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
