@@ -204,7 +204,7 @@ def test_a_backfill_without_a_service_leaves_mails_for_a_command(mail: MailCatch
     assert len(mail.mails) == 2
     assert ended(started("notifications", "send")).splitlines()[-1] == "no notification waits"
     assert "choose one of waiting, sent, failed" in ended(started("notifications", "list", "--state", "gone"))
-    assert "1 notifications wait to be sent again" in ended(started("notifications", "retry", "1"))
+    assert "1 notification waits to be sent again" in ended(started("notifications", "retry", "1"))
 
 
 @pytest.mark.parametrize("kills_senders", [False, True])

@@ -72,5 +72,7 @@ def retry(
 
     count = retry_them(open_database(), ids or ())
     if ids and not count:
-        raise UsageError("there is no such notification that has failed or was sent; `elastic notifications list`.")
-    say(f"{count} notifications wait to be sent again")
+        raise UsageError(
+            "there is no such notification that has failed or was sent; `elastic notifications list` shows all."
+        )
+    say(f"{count} {'notification waits' if count == 1 else 'notifications wait'} to be sent again")
