@@ -292,7 +292,7 @@ class SchedulerMaster:
             return True
         is_idle = self._groups.is_empty and not self._executor.running and self._callbacks.is_empty
         is_over = self._options.once and self._plan_at > 0 and is_idle and not self._take_last()
-        return is_over and not self._sender.check_now()
+        return is_over and self._sender.has_finished()
 
     def _take_last(self) -> int:
         """Plan and take once more before the master ends, because a run may have become due meanwhile."""

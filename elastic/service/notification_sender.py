@@ -98,6 +98,7 @@ class SenderProcess:
     say: Callable[[str], None]
     _process: BaseProcess | None = None
     _look_at: float = 0.0
+    _is_finishing: bool = False
 
     def check(self) -> bool:
         """Start a sender if a notification is due; return whether one runs. An outbox is looked at once a second."""
@@ -106,16 +107,19 @@ class SenderProcess:
                 return True
             self._process.close()
             self._process = None
-        if time.monotonic() >= self._look_at:
+        if time.monotonic() >= self._look_at and not self._is_finishing:
             self._look_at = time.monotonic() + _INTERVAL_SECONDS
             if outbox.is_due(self.deployment.database):
                 self._start()
         return self._process is not None
 
-    def check_now(self) -> bool:
-        """Look at the outbox at once, as `check`."""
-        self._look_at = 0.0
-        return self.check()
+    def has_finished(self) -> bool:
+        """Look at the outbox for the last time, and return whether no sender runs. What is due later has to wait."""
+        if not self._is_finishing:
+            self._look_at = 0.0
+            self.check()
+            self._is_finishing = True
+        return not self.check()
 
     def stop(self) -> None:
         """Let the sender finish its message, and wait for its end."""

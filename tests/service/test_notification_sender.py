@@ -194,6 +194,21 @@ def test_a_master_sends_one_mail_for_each_task_that_failed_after_its_retries(
     assert "Failed tasks: load." in run
 
 
+def test_a_master_that_runs_once_ends_although_the_mail_server_is_away(
+    mail: MailCatcher, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELASTIC_CONN_SMTP_DEFAULT", "smtp://127.0.0.1:1")
+    monkeypatch.setattr("tests.command_process.LONGEST", 60)
+    dag_file(home, "empty", days=1)
+    add(30)
+    for number in range(30):
+        with database().begin() as connection:
+            # One is due again in each second of the next minute.
+            change = update(notification).where(notification.c.dedup_key == f"{number:064x}")
+            connection.execute(change.values(next_try_at=now(2.0 * number)))
+    assert "waits 5 s for its next try" in served()
+
+
 def test_a_backfill_without_a_service_leaves_mails_for_a_command(mail: MailCatcher, home: Path) -> None:
     dag_file(home, "etl", days=1, text=FAILING.replace('("2016-02-22", "2016-02-24")', "()"))
     said = ended(started("backfill", "etl", "-s", "2016-02-22"))
