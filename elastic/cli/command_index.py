@@ -52,6 +52,9 @@ INDEX = {
     "standalone": CommandEntry("service.standalone", "Run all parts of the service.", "standalone", "EXAMPLE"),
     "master": CommandEntry("service.master", "Run DAGs by their schedules, as a service.", "master", "EXAMPLE"),
     "worker": CommandEntry("service.worker", "Run the tasks of some queues, for masters.", "worker", "EXAMPLE"),
+    "triggerer": CommandEntry(
+        "service.triggerer", "Check what deferred sensors wait for, as a service.", "triggerer", "EXAMPLE"
+    ),
     "webserver": CommandEntry("service.webserver", "Serve the web pages and the API.", "webserver", "EXAMPLE"),
     "services": CommandEntry("service.services", "Run the service in the background."),
     "metrics": CommandEntry("service.metrics", "Print figures of the service for Prometheus.", "metrics", "EXAMPLE"),

@@ -20,6 +20,9 @@ ElasticError
 └── AttemptError
     ├── TaskSkipped                      raised by user code: stop, and count as skipped
     ├── TaskFailedPermanently            raised by user code: fail without a retry
+    │   └── SensorError                  a sensor cannot check its condition
+    ├── TaskDeferred                     raised by a sensor: wait without a process
+    ├── SensorTimeoutError (TimeoutError)  the condition of a sensor did not come true in time
     ├── TaskTimeoutError (TimeoutError)  an attempt exceeded its time limit
     ├── TemplateError                    a template cannot be rendered; nothing was executed
     ├── CommandError                     a command ended with a non-zero exit code
@@ -30,6 +33,8 @@ ElasticError
     ├── UserFunctionError (TypeError)    a function returned a generator, so nothing has run
     └── ContextMissingError              an action was used before its context was set
 """
+
+from typing import Any
 
 from elastic.core.errors import ElasticError, UsageError
 
@@ -204,6 +209,26 @@ class TaskSkipped(AttemptError):  # noqa: N818 - a request of user code, not an 
 
 class TaskFailedPermanently(AttemptError):  # noqa: N818 - the same
     """Raise it in a task to fail without a retry."""
+
+
+class TaskDeferred(AttemptError):  # noqa: N818 - a request, not an error
+    """A task waits: its attempt leaves its process, and goes on without it or in a later one."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__(request)
+        #: a `WaitRequest`
+        self.request = request
+
+    def __str__(self) -> str:
+        return "the task waits for a condition."
+
+
+class SensorTimeoutError(AttemptError, TimeoutError):
+    """The condition of a sensor did not come true before its time-out."""
+
+
+class SensorError(TaskFailedPermanently):
+    """A sensor cannot check its condition, or the condition can never come true. The sensor fails without a retry."""
 
 
 class TaskTimeoutError(AttemptError, TimeoutError):

@@ -81,6 +81,8 @@ class BaseOperator(DependencyMixin):
     template_ext: ClassVar[Sequence[str]] = ()
     #: Fields that may name a template file; None for all. Other fields are never read from files.
     file_fields: ClassVar[Sequence[str] | None] = None
+    #: Whether the task waits for a condition: a sensor.
+    is_sensor: bool = False
     #: Background colour of the task in views, a CSS colour.
     ui_color: ClassVar[str] = "#f4f4f4"
 
@@ -467,6 +469,10 @@ class MappedOperator(BaseOperator):
     @property
     def is_mapped(self) -> bool:
         return True
+
+    @property
+    def is_sensor(self) -> bool:  # type: ignore[override]
+        return self.operator_class.is_sensor
 
     @property
     def known_count(self) -> int | None:

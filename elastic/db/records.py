@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from elastic.dag.execution.wait import WaitRequest
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 
@@ -195,6 +196,8 @@ class QueueRequest:
     lease_owner: str | None = None
     #: seconds; None for an attempt that waits for a worker, without a lease
     lease: float | None = 300.0
+    #: True to continue the attempt of an instance that is up for reschedule
+    continues: bool = False
     pool: str = "default"
     pool_slots: int = 1
     #: maximum number of queued and running instances of the DAG, this one included; 0 for no limit
@@ -215,6 +218,8 @@ class Claim:
     lease_owner: str
     #: seconds
     lease: float
+    #: True if the attempt has had a process before
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +227,7 @@ class AttemptResult:
     """Result of an attempt."""
 
     attempt_uuid: str
-    #: a final state, or `up_for_retry`
+    #: a final state, `up_for_retry`, or the state of an attempt that waits: `deferred` or `up_for_reschedule`
     state: TaskState
     #: present state of the instance; `queued` if no process could be started for the attempt
     expected: TaskState = TaskState.RUNNING
@@ -241,6 +246,8 @@ class AttemptResult:
     skipped_task_ids: tuple[str, ...] = ()
     #: log lines that are not stored yet; the scheduler stores them
     log_lines: tuple[LogLine, ...] = ()
+    #: what the attempt waits for; None unless it waits
+    wait: WaitRequest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

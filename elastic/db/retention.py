@@ -18,6 +18,7 @@ from elastic.db.schema import (
     run_callback,
     task_attempt,
     task_instance,
+    task_trigger,
     xcom,
 )
 
@@ -39,7 +40,7 @@ def clean(database: Database, before: dt.datetime) -> dict[str, int]:
 
     def work(connection: Connection, _: bool) -> dict[str, int]:
         counts = _counts(connection, before)
-        for table in (*_RUN_TABLES, run_callback, deadline):
+        for table in (*_RUN_TABLES, run_callback, deadline, task_trigger):
             connection.execute(delete(table).where(_belongs_to_old_run(table, before)))
         connection.execute(delete(dag_run).where(_is_old_run(before)))
         connection.execute(delete(job).where(_is_old_job(before)))

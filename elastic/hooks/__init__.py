@@ -7,7 +7,9 @@ from elastic._lazy import attach
 if TYPE_CHECKING:
     from elastic.hooks.connection import Connection
     from elastic.hooks.errors import ConnectionNotDefinedError, HookError
+    from elastic.hooks.files.hook import FileHook, FileInfo
     from elastic.hooks.formats.csv import CsvFormat
+    from elastic.hooks.hive import HiveHook
     from elastic.hooks.hook import ConnectionTest, Hook
     from elastic.hooks.mail import SmtpHook
     from elastic.hooks.registry import hook_of
@@ -20,6 +22,9 @@ __all__ = [
     "ConnectionNotDefinedError",
     "CsvFormat",
     "DuckDbHook",
+    "FileHook",
+    "FileInfo",
+    "HiveHook",
     "Hook",
     "HookError",
     "MySqlHook",
@@ -34,7 +39,9 @@ __all__ = [
 _HOMES = {
     "elastic.hooks.connection": ("Connection",),
     "elastic.hooks.errors": ("ConnectionNotDefinedError", "HookError"),
+    "elastic.hooks.files.hook": ("FileHook", "FileInfo"),
     "elastic.hooks.formats.csv": ("CsvFormat",),
+    "elastic.hooks.hive": ("HiveHook",),
     "elastic.hooks.hook": ("ConnectionTest", "Hook"),
     "elastic.hooks.mail": ("SmtpHook",),
     "elastic.hooks.registry": ("hook_of",),

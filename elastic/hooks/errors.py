@@ -4,6 +4,8 @@
     ├── ConnectionNotDefinedError (LookupError)  no connection has this id
     ├── UnknownKindError (LookupError)           no hook is for the kind of a connection
     ├── UnreachableError (ConnectionError)       the system does not answer, or refuses the login
+    ├── RefusedError (PermissionError)           the system refuses access to something
+    ├── NotFoundError (LookupError)              the system does not have what was asked for
     ├── StatementError                           the database refused a statement; nothing of it was kept
     ├── FileAccessError (OSError)                a file cannot be read or written
     ├── RowError (ValueError)                    a line of a file is not a row of the table
@@ -57,6 +59,28 @@ class UnreachableError(HookError, ConnectionError):
 
     def __str__(self) -> str:
         return f"{self.target} cannot be reached ({self.reason}); check the connection and whether the server runs."
+
+
+class RefusedError(HookError, PermissionError):
+    """The system refuses access. Whether the thing is there is unknown."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target, self.reason = target, reason
+
+    def __str__(self) -> str:
+        return f"access to {self.target} was refused ({self.reason}); check the credentials and their rights."
+
+
+class NotFoundError(HookError, LookupError):
+    """The system does not have what was asked for."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target, self.reason = target, reason
+
+    def __str__(self) -> str:
+        return f"{self.target} was not found ({self.reason}); check its name."
 
 
 class StatementError(HookError):

@@ -1,4 +1,4 @@
-"""Decorators for tasks and DAGs: `@task`, `@task.branch`, `@task.short_circuit`, `@dag`."""
+"""Decorators for tasks and DAGs: `@task`, `@task.branch`, `@task.short_circuit`, `@task.sensor`, `@dag`."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from elastic.dag.dag import DAG
 from elastic.dag.definition_scope import current_dag, current_group, register
 from elastic.dag.errors import DefinitionError
 from elastic.dag.execution.coroutines import function_name
-from elastic.dag.operator import PartialOperator
+from elastic.dag.operator import BaseOperator, PartialOperator
 from elastic.dag.xcom_arg import XComArg
 from elastic.operators.branch import BranchOperator, ShortCircuitOperator
 from elastic.operators.python import PythonOperator
@@ -23,7 +23,7 @@ class TaskFunction:
     """
 
     def __init__(
-        self, function: Callable[..., Any], operator_class: type[PythonOperator], settings: Mapping[str, Any]
+        self, function: Callable[..., Any], operator_class: type[BaseOperator], settings: Mapping[str, Any]
     ) -> None:
         functools.update_wrapper(self, function)
         self.function, self.operator_class, self.settings = function, operator_class, dict(settings)
@@ -58,8 +58,9 @@ class TaskFunction:
         names = (own if not number else f"{own}__{number}" for number in range(len(dag.task_dict) + 1))
         return next(name for name in names if (group.child_id(name) if group else name) not in dag.task_dict)
 
-    def _operator(self, **arguments: Any) -> PythonOperator:
-        return self.operator_class(self.function, **{**self.settings, "task_id": self.task_id(), **arguments})
+    def _operator(self, **arguments: Any) -> BaseOperator:
+        named = {"python_callable": self.function, "task_id": self.task_id()}
+        return self.operator_class(**{**self.settings, **named, **arguments})
 
 
 class MappedFunction:
@@ -92,13 +93,19 @@ class TaskDecorator:
         """Decorate a function as a task that chooses which of its downstream tasks run."""
         return _decorate(function, BranchOperator, settings)
 
+    def sensor(self, function: Callable[..., Any] | None = None, **settings: Any) -> Any:
+        """Decorate a function as a sensor: it is called until it returns True or a `PokeReturnValue` that is done."""
+        from elastic.sensors.poked import PythonSensor
+
+        return _decorate(function, PythonSensor, settings)
+
     def short_circuit(self, function: Callable[..., Any] | None = None, **settings: Any) -> Any:
         """Decorate a function as a task that skips its downstream tasks if it returns a false value."""
         return _decorate(function, ShortCircuitOperator, settings)
 
 
 def _decorate(
-    function: Callable[..., Any] | None, operator_class: type[PythonOperator], settings: Mapping[str, Any]
+    function: Callable[..., Any] | None, operator_class: type[BaseOperator], settings: Mapping[str, Any]
 ) -> Any:
     if function is None:
         return lambda found: TaskFunction(found, operator_class, settings)

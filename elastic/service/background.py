@@ -18,6 +18,7 @@ from elastic.scheduler.attempts.process_identity import ProcessIdentity, host_an
 #: Parts by name, with the command that each runs.
 PARTS: dict[str, tuple[str, ...]] = {
     "scheduler": ("master",),
+    "triggerer": ("triggerer",),
     "worker": ("worker",),
     "webserver": ("webserver",),
 }

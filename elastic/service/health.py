@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from elastic.db.database import Database
 from elastic.db.page_queries.service_state import dag_counts, service_state
-from elastic.db.stores.jobs import MASTER_JOB, RUNNING, WORKER_JOB, jobs, living_jobs
+from elastic.db.stores.jobs import MASTER_JOB, RUNNING, TRIGGERER_JOB, WORKER_JOB, jobs, living_jobs
+from elastic.db.stores.waits import checked_waits
+from elastic.scheduler.commands.why import silence_of_triggerers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ def health_of(database: Database, heartbeat: float, worker_queues: Sequence[str]
     return [
         HealthCheck(part="database", is_healthy=True, detail=f"{database.url} answers"),
         _masters(database, heartbeat),
+        _triggerers(database, heartbeat),
         *_workers(database, heartbeat, worker_queues),
         _files(database, heartbeat),
     ]
@@ -68,6 +71,17 @@ def _workers(database: Database, heartbeat: float, queues: Sequence[str]) -> lis
         names = ",".join(missing)
         parts.insert(0, f"no worker serves queue {names}; start one with `elastic worker --queues {names}`")
     return [HealthCheck(part="worker", is_healthy=not missing, detail="; ".join(parts))] if parts else []
+
+
+def _triggerers(database: Database, heartbeat: float) -> HealthCheck:
+    """Return the state of the triggerers. Without one, the service is unhealthy as soon as a task waits for a check."""
+    alive = [f"pid {one.pid} on {one.host}" for one in living_jobs(database, heartbeat, kind=TRIGGERER_JOB)]
+    count, _ = checked_waits(database)
+    tasks = "no task is deferred" if not count else f"{count} {'task is' if count == 1 else 'tasks are'} deferred"
+    if alive:
+        return HealthCheck(part="triggerer", is_healthy=True, detail=f"{', '.join(alive)} alive; {tasks}")
+    why = silence_of_triggerers(database, heartbeat)
+    return HealthCheck(part="triggerer", is_healthy=not count, detail=f"{why}; {tasks}")
 
 
 def _files(database: Database, heartbeat: float) -> HealthCheck:

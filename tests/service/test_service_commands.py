@@ -13,7 +13,7 @@ import pytest
 from service_samples import dag_file, database, descendants, run_states
 
 from elastic.core.errors import UsageError
-from elastic.db.stores.jobs import jobs
+from elastic.db.stores.jobs import MASTER_JOB, jobs
 from elastic.scheduler.attempts.process_identity import ProcessIdentity
 from elastic.service.background import BackgroundPart
 from tests.command_process import end_all, ended, is_alive, started, until
@@ -36,7 +36,7 @@ def said(*words: str, code: int = 0) -> str:
 
 def masters() -> list[int]:
     """Return the pids of the masters that count as running."""
-    return [one.pid for one in jobs(database(), 5.0, state="running")]
+    return [one.pid for one in jobs(database(), 5.0, kind=MASTER_JOB, state="running")]
 
 
 def test_standalone_begins_from_nothing_runs_dags_and_leaves_no_process(home: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_service_that_ends_at_once_says_why(home: Path, monkeypatch: pytest.Mo
     assert "ended at once with exit code 2: the DAG folder '/nowhere' does not exist" in said(
         "services", "start", "scheduler", code=1
     )
-    assert "there is no service 'parser'; choose one of scheduler, worker, webserver." in said(
+    assert "there is no service 'parser'; choose one of scheduler, triggerer, worker, webserver." in said(
         "services", "start", "parser", code=2
     )
 

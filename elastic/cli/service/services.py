@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run the ser
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SERVICE]...", help="scheduler, worker, webserver; default: all that this machine can run."
+        metavar="[SERVICE]...", help="scheduler, triggerer, worker, webserver; default: all that this machine can run."
     ),
 ]
 

@@ -52,7 +52,7 @@ def standalone(
     if not deployment.dags_folder.exists():
         make_folder(deployment.dags_folder, is_durable=False)
         say(f"the DAG folder {deployment.dags_folder} is empty; `elastic dags init` copies examples into it")
-    commands: dict[str, Sequence[str]] = {"scheduler": ("master",)}
+    commands: dict[str, Sequence[str]] = {"scheduler": ("master",), "triggerer": ("triggerer",)}
     if web is not None:
         commands["webserver"] = ("webserver", "--host", web.host, "-p", str(web.port))
     grace = float(settings.get("scheduler.grace_timeout")) + _MARGIN
@@ -111,7 +111,7 @@ def _greet(database: "Database", settings: "Settings", web: "ServerOptions") -> 
 
 
 def health(output: Output = OutputFormat.TABLE) -> None:
-    """Check the database, the masters, the workers and the DAG files; the exit code is 1 if a part is missing."""
+    """Check the database, masters, triggerers, workers and DAG files; the exit code is 1 if a part is missing."""
     from elastic.scheduler.deployment import Deployment
     from elastic.service.health import health_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from elastic.core.text import error_text
-from elastic.dag.errors import TaskSkipped
+from elastic.dag.errors import TaskDeferred, TaskSkipped
 from elastic.dag.states.synergy import ActionSetState, check_action_set_transition
 
 
@@ -55,7 +55,7 @@ def run_with_rollback(
 
     When a unit of work fails, later ones do not run, and finished ones are rolled back in reverse order. A failed
     rollback is logged and noted on the exception; the other rollbacks still run. All started units are cleaned up in
-    reverse order in any case. A unit that raises `TaskSkipped` ends the attempt without a rollback.
+    reverse order in any case. A unit that raises `TaskSkipped` or `TaskDeferred` ends the sequences without a rollback.
 
     Args:
         sequences: The sequences, in order.
@@ -67,7 +67,7 @@ def run_with_rollback(
     try:
         with limit:
             return {sequence.kind: _run(sequence, started, done) for sequence in sequences}
-    except TaskSkipped:
+    except (TaskSkipped, TaskDeferred):
         raise
     except BaseException as failure:
         for work in reversed(done):
@@ -86,7 +86,7 @@ def _run(sequence: ActionSequence, started: list[Compensable], done: list[Compen
             started.append(work)
             result = work.do()
             done.append(work)
-    except TaskSkipped:
+    except (TaskSkipped, TaskDeferred):
         sequence.set_state(ActionSetState.COMPLETE)
         raise
     except BaseException:

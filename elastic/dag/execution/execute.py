@@ -13,6 +13,7 @@ from elastic.dag.execution.action_sequence import ActionSequence, StateChangeCal
 from elastic.dag.execution.call_with_context import call_with_context
 from elastic.dag.execution.coroutines import call_user_function
 from elastic.dag.execution.timeout import TimeLimit
+from elastic.dag.execution.wait import WaitServices
 from elastic.dag.execution.xcom import RETURN_VALUE
 from elastic.dag.operator import BaseOperator, MappedOperator
 from elastic.dag.states.synergy import ActionSetState
@@ -44,6 +45,7 @@ def execute(task: BaseOperator, context: Context, on_state_change: StateChangeCa
 
     Raises:
         TaskSkipped: The work ended as skipped.
+        TaskDeferred: The task is a sensor, and waits without this process.
         TemplateError: A template cannot be rendered; nothing was executed.
         TaskTimeoutError: The attempt exceeded `execution_timeout`.
         BaseException: The work raised it; finished work has been rolled back.
@@ -55,8 +57,11 @@ def execute(task: BaseOperator, context: Context, on_state_change: StateChangeCa
     context = {**context, "task": attempt}
     main = _MainWork(attempt, context)
     report = on_state_change or _ignore
+    waiting = context.get("waiting")
+    # A sensor that continues in another process has run its pre actions already.
+    continues = isinstance(waiting, WaitServices) and waiting.wait is not None
     sequences = [
-        ActionSequence("pre", [_ActionCopy(action, context) for action in task.pre], report),
+        ActionSequence("pre", [_ActionCopy(action, context) for action in (() if continues else task.pre)], report),
         ActionSequence("main", [main], report),
         ActionSequence("post", [_ActionCopy(action, context) for action in task.post], report),
     ]

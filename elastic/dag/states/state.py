@@ -10,6 +10,10 @@ class TaskState(StrEnum):
     SCHEDULED = "scheduled"
     QUEUED = "queued"
     RUNNING = "running"
+    #: the triggerer checks the condition that the attempt waits for; the attempt holds no slot and no process
+    DEFERRED = "deferred"
+    #: the attempt continues later in another process; it holds no slot until then
+    UP_FOR_RESCHEDULE = "up_for_reschedule"
     SUCCESS = "success"
     FAILED = "failed"
     UP_FOR_RETRY = "up_for_retry"
@@ -37,6 +41,16 @@ class TaskState(StrEnum):
     def is_active(self) -> bool:
         """Whether an executor has the instance."""
         return self in (TaskState.QUEUED, TaskState.RUNNING)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the attempt of the instance waits without a process."""
+        return self in (TaskState.DEFERRED, TaskState.UP_FOR_RESCHEDULE)
+
+    @property
+    def has_open_attempt(self) -> bool:
+        """Whether the current attempt of the instance has begun and not ended."""
+        return self.is_active or self.is_waiting
 
     @property
     def colour(self) -> str:
@@ -82,6 +96,8 @@ ATTENTION_ORDER = (
     TaskState.UPSTREAM_FAILED,
     TaskState.UP_FOR_RETRY,
     TaskState.RUNNING,
+    TaskState.DEFERRED,
+    TaskState.UP_FOR_RESCHEDULE,
     TaskState.QUEUED,
     TaskState.SCHEDULED,
     None,
@@ -93,6 +109,8 @@ _COLOURS = {
     TaskState.SCHEDULED: "tan",
     TaskState.QUEUED: "grey",
     TaskState.RUNNING: "lime",
+    TaskState.DEFERRED: "mediumpurple",
+    TaskState.UP_FOR_RESCHEDULE: "mediumpurple",
     TaskState.SUCCESS: "green",
     TaskState.FAILED: "red",
     TaskState.UP_FOR_RETRY: "gold",

@@ -49,6 +49,8 @@ _TASKS = {
     TaskState.SCHEDULED: FlowState.EMBRYO,
     TaskState.QUEUED: FlowState.EMBRYO,
     TaskState.RUNNING: FlowState.IN_PROGRESS,
+    TaskState.DEFERRED: FlowState.IN_PROGRESS,
+    TaskState.UP_FOR_RESCHEDULE: FlowState.IN_PROGRESS,
     TaskState.UP_FOR_RETRY: FlowState.IN_PROGRESS,
     TaskState.SUCCESS: FlowState.PROCESSED,
     TaskState.SKIPPED: FlowState.NOOP,

@@ -21,6 +21,8 @@ _ORDER = (
     TaskState.FAILED,
     TaskState.UP_FOR_RETRY,
     TaskState.RUNNING,
+    TaskState.DEFERRED,
+    TaskState.UP_FOR_RESCHEDULE,
     TaskState.QUEUED,
     TaskState.SCHEDULED,
     TaskState.UPSTREAM_FAILED,

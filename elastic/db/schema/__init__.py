@@ -9,7 +9,7 @@ from elastic.db.schema.notifications import notification
 from elastic.db.schema.runs import dag_run, dag_run_attempt
 from elastic.db.schema.scheduling import dag_cursor, dag_file, dag_version, run_callback, run_claim
 from elastic.db.schema.secrets import connection, variable
-from elastic.db.schema.tasks import task_attempt, task_instance, xcom
+from elastic.db.schema.tasks import task_attempt, task_instance, task_trigger, xcom
 from elastic.db.schema.types import metadata
 from elastic.db.schema.users import api_token, idempotency_key, login_try, session, user_account
 
@@ -41,6 +41,7 @@ __all__ = [
     "session",
     "task_attempt",
     "task_instance",
+    "task_trigger",
     "user_account",
     "variable",
     "xcom",

@@ -1,4 +1,4 @@
-"""Tables of task instances (one per task and run, and per element of a mapped task), attempts, and XComs (JSON).
+"""Tables of task instances (one per task and run, and per element of a mapped task), attempts, waits and XComs (JSON).
 
 Attempts stay when their instance is cleared.
 """
@@ -83,6 +83,49 @@ task_instance = Table(
     #: covering index for active instances
     Index("ix_task_instance_active", "state", "pool", "dag_id", "pool_slots"),
     sqlite_with_rowid=False,
+    **OPTIONS,
+)
+
+
+task_trigger = Table(
+    "task_trigger",
+    metadata,
+    #: attempt that waits; the row is deleted when the attempt ends
+    Column("attempt_uuid", Digest, primary_key=True),
+    Column("dag_id", Key, nullable=False),
+    Column("run_id", Key, nullable=False),
+    Column("task_id", Key, nullable=False),
+    Column("map_index", Integer, nullable=False),
+    #: kind of the trigger; `poke` if the attempt itself checks
+    Column("kind", String(64), nullable=False),
+    #: JSON
+    Column("arguments", LongText, nullable=False),
+    #: digest of kind and arguments: equal questions are asked once
+    Column("question", Digest, nullable=False),
+    #: connection of the trigger, or its kind: checks with the same one share a limit
+    Column("connection", String(250), nullable=False),
+    #: settings of the wait (JSON)
+    Column("settings", LongText, nullable=False),
+    #: when the first process of the attempt began, and the end of the wait: both stay over all checks
+    Column("started_at", Instant, nullable=False),
+    Column("deadline", Instant),
+    #: when the triggerer checks next; null if it does not check
+    Column("next_check_at", Instant),
+    Column("last_checked_at", Instant),
+    Column("checks", Integer, nullable=False),
+    #: checks in a row that failed
+    Column("errors", Integer, nullable=False),
+    Column("reason", Prose),
+    #: processes that the attempt has had
+    Column("slices", Integer, nullable=False),
+    #: answer for the next process of the attempt (JSON), once the condition holds
+    Column("answer", LongText),
+    #: triggerer that checks now
+    Column("lease_owner", String(64)),
+    #: by the clock of the database
+    Column("lease_expires_at", Instant),
+    Index(None, "next_check_at"),
+    Index("ix_task_trigger_run", "dag_id", "run_id"),
     **OPTIONS,
 )
 

@@ -23,6 +23,9 @@ MASTER_JOB = "SchedulerJob"
 #: Kind of the jobs of workers, which run the tasks of some queues.
 WORKER_JOB = "WorkerJob"
 
+#: Kind of the jobs of triggerers.
+TRIGGERER_JOB = "TriggererJob"
+
 RUNNING, SUCCESS, FAILED = "running", "success", "failed"
 
 

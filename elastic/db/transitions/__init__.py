@@ -2,6 +2,8 @@
 
 A DAG run:        queued -> running -> success | failed, and back to queued by `rerun` and `clear`
 A task instance:  none -> scheduled -> queued -> running -> success | failed | skipped | up_for_retry -> queued ...
+A sensor:         running -> deferred -> success | failed | skipped | up_for_retry | up_for_reschedule
+                  running -> up_for_reschedule -> queued, with the same attempt
 """
 
 from elastic.db.transitions.attempts import (
@@ -22,6 +24,15 @@ from elastic.db.transitions.backfills import (
     carry_out_backfills,
     set_backfill_state,
     submit_backfill,
+)
+from elastic.db.transitions.checks import (
+    Checked,
+    DueWait,
+    record_checks,
+    release_waits,
+    renew_waits,
+    seconds_until_check,
+    take_waits,
 )
 from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed
 from elastic.db.transitions.deadlines import MissedDeadline, close_due
@@ -45,14 +56,17 @@ from elastic.db.transitions.run_claims import (
 )
 from elastic.db.transitions.run_marks import instances_to_mark, mark_run
 from elastic.db.transitions.runs import end_run, ensure_run, insert_run, rerun, set_run_state, start_backfill, start_run
+from elastic.db.transitions.waits import resume_waits
 from elastic.db.transitions.worker_attempts import give_back_attempts, take_attempts
 
 __all__ = [
     "Backfill",
     "BackfillState",
     "BackfillStep",
+    "Checked",
     "CursorMove",
     "CursorRow",
+    "DueWait",
     "MissedDeadline",
     "RunCallback",
     "RunClaim",
@@ -81,11 +95,16 @@ __all__ = [
     "postpone_run",
     "queue",
     "queue_many",
+    "record_checks",
     "release_claims",
     "release_leases",
+    "release_waits",
     "renew",
     "renew_claims",
+    "renew_waits",
     "rerun",
+    "resume_waits",
+    "seconds_until_check",
     "set_backfill_state",
     "set_flow_run",
     "set_run_state",
@@ -99,4 +118,5 @@ __all__ = [
     "take_callbacks",
     "take_run_callbacks",
     "take_runs",
+    "take_waits",
 ]

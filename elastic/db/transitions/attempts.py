@@ -12,10 +12,10 @@ from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.matching import key_bind, key_match
 from elastic.db.records import AttemptResult, Claim
-from elastic.db.schema import task_attempt, task_instance, xcom
+from elastic.db.schema import task_attempt, task_instance, task_trigger, xcom
 from elastic.db.schema.types import Digest, Label, Prose, Word
 from elastic.db.sql_clock import Seconds, now
-from elastic.db.transitions import outbox
+from elastic.db.transitions import outbox, waits
 
 _ti, _attempt = task_instance.c, task_attempt.c
 
@@ -29,7 +29,8 @@ _CLAIM = (
     .values(
         state=TaskState.RUNNING,
         version=_ti.version + 1,
-        started_at=now(),
+        # An attempt that continues keeps the start of its first process.
+        started_at=func.coalesce(_ti.started_at, now()),
         lease_owner=bindparam("p_owner", type_=String(64)),
         lease_expires_at=now(bindparam("p_lease")),
         host=_HOST,
@@ -39,12 +40,17 @@ _CLAIM = (
 _CLAIMED = (
     update(task_attempt)
     .where(_attempt.attempt_uuid == _UUID)
-    .values(state=TaskState.RUNNING, started_at=now(), host=_HOST, pid=_PID)
+    .values(state=TaskState.RUNNING, started_at=func.coalesce(_attempt.started_at, now()), host=_HOST, pid=_PID)
 )
 _HELD = select(_ti.state, _ti.host, _ti.pid, _ti.lease_owner).where(key_match(_ti), _ti.attempt_uuid == _UUID)
 
 _KEY = select(_attempt.dag_id, _attempt.run_id, _attempt.task_id, _attempt.map_index).where(
     _attempt.attempt_uuid == _UUID
+)
+_CURRENT = (
+    select(*_KEY.selected_columns, _attempt.started_at, task_trigger.c.attempt_uuid.label("wait"))
+    .join_from(task_attempt, task_trigger, task_trigger.c.attempt_uuid == _attempt.attempt_uuid, isouter=True)
+    .where(_attempt.attempt_uuid == _UUID)
 )
 _STATE = bindparam("p_state", type_=Word)
 _FLOW = bindparam("p_flow", type_=String(250))
@@ -88,11 +94,12 @@ _MAY_TAKE = {
 }
 
 _ENDED = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UP_FOR_RETRY)
+_WAITING = (TaskState.DEFERRED, TaskState.UP_FOR_RESCHEDULE)
 
 _ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
 _EXPIRED = (
     select(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index, _ti.state, _ti.attempt_uuid, _ti.try_number)
-    .add_columns(_ti.max_tries)
+    .add_columns(_ti.max_tries, _ti.started_at)
     .where(_ti.state.in_(_ACTIVE), _ti.lease_expires_at < now())
 )
 
@@ -113,7 +120,8 @@ def claim_in(connection: Connection, wanted: Claim, *, again: bool = False) -> b
     if not connection.execute(_CLAIM, {**bound, **lease}).rowcount:
         return again and _is_claimed_by(connection, wanted)
     connection.execute(_CLAIMED, {name: bound[name] for name in ("p_uuid", "p_host", "p_pid")})
-    audit.note_instances(connection, TaskState.RUNNING, [wanted.key])
+    if not wanted.continues:
+        audit.note_instances(connection, TaskState.RUNNING, [wanted.key])
     return True
 
 
@@ -139,8 +147,9 @@ def finish_many(database: Database, results: Sequence[AttemptResult]) -> frozens
 def finish_in(connection: Connection, results: Sequence[AttemptResult], *, again: bool = False) -> frozenset[str]:
     """Run `finish_many` within a transaction."""
     for result in results:
-        if result.state not in _ENDED:
-            raise UsageError(f"attempt {result.attempt_uuid} cannot end as {result.state}; use {', '.join(_ENDED)}.")
+        allowed = _ENDED if result.wait is None else _WAITING
+        if result.state not in allowed:
+            raise UsageError(f"attempt {result.attempt_uuid} cannot end as {result.state}; use {', '.join(allowed)}.")
     counted = (result.attempt_uuid for result in results if _finish(connection, result, again=again))
     return frozenset(counted)
 
@@ -242,10 +251,15 @@ def _is_claimed_by(connection: Connection, wanted: Claim) -> bool:
 
 
 def _finish(connection: Connection, result: AttemptResult, *, again: bool) -> bool:
-    row = connection.execute(_KEY, {"p_uuid": result.attempt_uuid}).one_or_none()
+    row = connection.execute(_CURRENT, {"p_uuid": result.attempt_uuid}).one_or_none()
     if row is None:
         return False
-    key = TaskKey(*row)
+    key = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index)
+    if result.wait is not None:
+        done = waits.suspend_in(connection, key, result, result.wait, row.started_at, is_new=row.wait is None)
+        if done and result.xcoms:
+            store_xcoms(connection, key, result.xcoms)
+        return done or (again and _has_ended(connection, key, result))
     bound = {
         **key_bind(key),
         "p_uuid": result.attempt_uuid,
@@ -258,6 +272,8 @@ def _finish(connection: Connection, result: AttemptResult, *, again: bool) -> bo
     if not connection.execute(_FINISH, bound).rowcount:
         return again and _has_ended(connection, key, result)
     _close(connection, result)
+    if row.wait is not None:
+        waits.end_in(connection, [result.attempt_uuid])
     outbox.add_of_instance(connection, key, result.state, result.error, result.attempt_uuid)
     if result.xcoms:
         store_xcoms(connection, key, result.xcoms)
@@ -295,9 +311,14 @@ def store_xcoms(connection: Connection, key: TaskKey, values: Any) -> None:
 def _expire(connection: Connection, row: Any, retry_in: float, *, gives_up: bool) -> TaskKey | None:
     key = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index)
     was_queued = row.state == TaskState.QUEUED
+    #: the attempt has had a process before, and waits for another one
+    continues = was_queued and row.started_at is not None
     is_unchanged = and_(key_match(_ti), _ti.attempt_uuid == row.attempt_uuid, _ti.state == row.state)
     values: dict[str, Any] = {"version": _ti.version + 1, "lease_owner": None, "lease_expires_at": None}
-    if was_queued:
+    if continues:
+        state = TaskState.UP_FOR_RESCHEDULE
+        values |= {"next_retry_at": now(0.0)}
+    elif was_queued:
         state = TaskState.SCHEDULED
         values |= {"try_number": _ti.try_number - 1, "attempt_uuid": None, "queued_at": None}
     else:
@@ -309,6 +330,9 @@ def _expire(connection: Connection, row: Any, retry_in: float, *, gives_up: bool
     why = "no process claimed it in time" if was_queued else "its lease expired: the process or its host is gone"
     if not connection.execute(change.values(state=state, **values), key_bind(key)).rowcount:
         return None
+    if continues:
+        return key
+    waits.end_in(connection, [row.attempt_uuid])
     callback = None if was_queued else state
     _close(
         connection, AttemptResult(attempt_uuid=row.attempt_uuid, state=TaskState.FAILED, error=why, callback=callback)

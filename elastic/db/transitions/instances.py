@@ -13,12 +13,15 @@ from elastic.db.matching import insert_if_absent, key_bind, key_match
 from elastic.db.records import TaskInstanceRow, instance_of
 from elastic.db.schema import task_attempt, task_instance, xcom
 from elastic.db.sql_clock import Seconds, now
+from elastic.db.transitions import waits
 from elastic.db.transitions.runs import reopen
 
 _ti, _attempt = task_instance.c, task_attempt.c
 
 _READ = select(task_instance).where(key_match(_ti))
 _ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
+#: States in which the current attempt has not ended.
+_OPEN = tuple(state for state in TaskState if state.has_open_attempt)
 
 #: Columns that `clear` resets to NULL.
 _CLEARED_COLUMNS: dict[str, Any] = dict.fromkeys(
@@ -169,8 +172,11 @@ def mark_success(database: Database, keys: Iterable[TaskKey]) -> list[TaskKey]:
     def work(connection: Connection, again: bool) -> list[TaskKey]:
         marked = []
         for key in wanted:
-            if connection.execute(_MARK, key_bind(key)).rowcount:
+            before = _read(connection, key)
+            if before is not None and connection.execute(_MARK, key_bind(key)).rowcount:
                 marked.append(key)
+                if before.state is not None and before.state.is_waiting:
+                    _end_attempt(connection, before, "marked success")
         audit.note_instances(connection, "marked success", marked)
         if again and not marked:
             return [key for key in wanted if (row := _read(connection, key)) and row.state is TaskState.SUCCESS]
@@ -188,14 +194,14 @@ def _change_state(connection: Connection, before: TaskInstanceRow, state: TaskSt
     values: dict[str, Any] = {"state": state, "version": _ti.version + 1}
     if note is not None:
         values["note"] = note
-    if before.state in _ACTIVE or (state is not None and state.is_final):
+    if before.state in _OPEN or (state is not None and state.is_final):
         values |= {"lease_owner": None, "lease_expires_at": None, "next_retry_at": None}
     if state is not None and state.is_final:
         values |= {"ended_at": now(), "duration": Seconds(_ti.started_at, now())}
     same = and_(key_match(_ti), _ti.version == before.version)
     if not connection.execute(update(task_instance).where(same).values(**values), key_bind(before.key)).rowcount:
         return False
-    if before.state in _ACTIVE:
+    if before.state in _OPEN:
         _end_attempt(connection, before, note or f"set to {state}")
     return True
 
@@ -207,7 +213,7 @@ def _clear(connection: Connection, key: TaskKey) -> TaskInstanceRow | None:
     bound = key_bind(key)
     if not connection.execute(_CLEAR, {**bound, "p_version": before.version}).rowcount:
         return None
-    if before.state in _ACTIVE:
+    if before.state in _OPEN:
         _end_attempt(connection, before, "cleared")
     connection.execute(_CLEAR_ATTEMPTS, bound)
     connection.execute(_DELETE_XCOMS, bound)
@@ -218,3 +224,5 @@ def _end_attempt(connection: Connection, before: TaskInstanceRow, why: str) -> N
     change = update(task_attempt).where(_attempt.attempt_uuid == before.attempt_uuid)
     ended = {"ended_at": now(), "duration": Seconds(_attempt.started_at, now())}
     connection.execute(change.values(state=TaskState.FAILED, error=why, **ended))
+    if before.attempt_uuid is not None:
+        waits.end_in(connection, [before.attempt_uuid])

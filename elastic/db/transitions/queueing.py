@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Integer, String, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Integer, String, and_, bindparam, case, func, insert, literal, or_, select, update
 
 from elastic.dag.states.state import TaskState
 from elastic.db import audit
@@ -21,22 +21,30 @@ _ti = task_instance.c
 
 _MAY_BE_QUEUED = (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY)
 
+_UUID = bindparam("p_uuid", type_=Digest)
+#: 1 to continue the attempt of an instance that is up for reschedule, else 0. The state itself cannot tell it, because
+#: MariaDB evaluates the assignments of an UPDATE one after another.
+_CONTINUES = bindparam("p_continues", type_=Integer())
+
 _QUEUE = (
     update(task_instance)
     .where(
         key_match(_ti),
-        or_(_ti.state.is_(None), _ti.state.in_(_MAY_BE_QUEUED)),
+        or_(
+            and_(_CONTINUES == 0, or_(_ti.state.is_(None), _ti.state.in_(_MAY_BE_QUEUED))),
+            and_(_CONTINUES == 1, _ti.state == TaskState.UP_FOR_RESCHEDULE, _ti.attempt_uuid == _UUID),
+        ),
         or_(bindparam("p_version", type_=Integer()) < 0, _ti.version == bindparam("p_version", type_=Integer())),
     )
     .values(
         state=TaskState.QUEUED,
-        try_number=_ti.try_number + 1,
+        try_number=_ti.try_number + 1 - _CONTINUES,
         version=_ti.version + 1,
-        attempt_uuid=bindparam("p_uuid", type_=Digest),
+        attempt_uuid=_UUID,
         lease_owner=bindparam("p_owner", type_=String(64)),
         lease_expires_at=now(bindparam("p_lease")),
         queued_at=now(),
-        started_at=None,
+        started_at=case((_CONTINUES == 1, _ti.started_at), else_=None),
         ended_at=None,
         duration=None,
         next_retry_at=None,
@@ -81,6 +89,12 @@ _ATTEMPT = insert(task_attempt).from_select(
     .where(key_match(_ti)),
 )
 
+_CONTINUED = (
+    update(task_attempt)
+    .where(task_attempt.c.attempt_uuid == _UUID)
+    .values(state=TaskState.QUEUED, job_id=bindparam("p_job", type_=Serial))
+)
+
 _POOLS = (
     select(pool.c.pool, pool.c.slots)
     .where(pool.c.pool.in_(bindparam("p_pools", expanding=True)))
@@ -88,7 +102,7 @@ _POOLS = (
     .with_for_update()
 )
 
-_CURRENT_ATTEMPT = select(_ti.attempt_uuid).where(key_match(_ti))
+_CURRENT = select(_ti.attempt_uuid, _ti.state).where(key_match(_ti))
 
 _ACTIVE = (
     select(_ti.pool, _ti.dag_id, func.sum(_ti.pool_slots).label("slots"), func.count().label("instances"))
@@ -133,22 +147,34 @@ def queue_in(connection: Connection, requests: Sequence[QueueRequest], *, again:
     already_queued = set()
     for request in requests:
         bound = key_bind(request.key)
-        if again and connection.execute(_CURRENT_ATTEMPT, bound).scalar() == request.attempt_uuid:
+        if again and _is_queued(connection.execute(_CURRENT, bound).one_or_none(), request):
             already_queued.add(request.attempt_uuid)  # an earlier try of this transaction was committed
         elif free_slots.has_room_for(request) and connection.execute(_QUEUE, {**bound, **_values(request)}).rowcount:
             free_slots.take(request)
             queued.append(request)
-    if queued:
-        rows = [{**key_bind(request.key), "p_path": request.log_path} for request in queued]
+    new = [request for request in queued if not request.continues]
+    if new:
+        rows = [{**key_bind(request.key), "p_path": request.log_path} for request in new]
         connection.execute(_ATTEMPT, rows if len(rows) > 1 else rows[0])
-        audit.note_instances(connection, TaskState.QUEUED, [request.key for request in queued])
+        audit.note_instances(connection, TaskState.QUEUED, [request.key for request in new])
+    for request in queued:
+        if request.continues:
+            connection.execute(_CONTINUED, {"p_uuid": request.attempt_uuid, "p_job": request.job_id})
     return frozenset(already_queued.union(request.attempt_uuid for request in queued))
+
+
+def _is_queued(row: Any, request: QueueRequest) -> bool:
+    """Return whether an earlier try of the transaction has queued an attempt."""
+    if row is None or row.attempt_uuid != request.attempt_uuid:
+        return False
+    return not request.continues or row.state in (TaskState.QUEUED, TaskState.RUNNING)
 
 
 def _values(request: QueueRequest) -> dict[str, Any]:
     return {
         "p_version": -1 if request.version is None else request.version,
         "p_uuid": request.attempt_uuid,
+        "p_continues": int(request.continues),
         "p_owner": request.lease_owner,
         "p_lease": request.lease,
         "p_job": request.job_id,

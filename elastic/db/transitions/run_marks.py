@@ -13,6 +13,7 @@ from elastic.db.database import Database
 from elastic.db.records import TaskInstanceRow, instance_of
 from elastic.db.schema import dag_run, task_attempt, task_instance
 from elastic.db.sql_clock import Seconds, now
+from elastic.db.transitions import waits
 from elastic.db.transitions.runs import change_state
 
 _ti, _attempt, _run = task_instance.c, task_attempt.c, dag_run.c
@@ -27,6 +28,9 @@ MARKED: Final = MappingProxyType(
         RunState.FAILED: _UNFINISHED,
     }
 )
+
+#: States in which the current attempt has not ended.
+_OPEN = tuple(state for state in TaskState if state.has_open_attempt)
 
 #: Attempts that one statement ends.
 _BATCH_SIZE = 500
@@ -82,8 +86,9 @@ def mark_run(database: Database, dag_id: str, run_id: str, state: RunState, *, n
         rows = connection.execute(query.with_for_update()).all()
         if rows:
             _set(connection, _wanted(dag_id, run_id, state), TaskState(state.value), note)
-            active = [row.attempt_uuid for row in rows if row.state in (TaskState.QUEUED, TaskState.RUNNING)]
-            _end_attempts(connection, [uuid for uuid in active if uuid], note)
+            _end_attempts(
+                connection, [row.attempt_uuid for row in rows if row.attempt_uuid and row.state in _OPEN], note
+            )
         keys = [TaskKey(dag_id, run_id, row.task_id, row.map_index) for row in rows]
         audit.note_instances(connection, f"marked {state}", keys, note)
         return is_new, keys
@@ -120,3 +125,4 @@ def _end_attempts(connection: Connection, attempts: Collection[str], why: str) -
     for at in range(0, len(ordered), _BATCH_SIZE):
         change = update(task_attempt).where(_attempt.attempt_uuid.in_(ordered[at : at + _BATCH_SIZE]))
         connection.execute(change.values(state=TaskState.FAILED, error=why, **ended))
+        waits.end_in(connection, ordered[at : at + _BATCH_SIZE])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from elastic.dag.execution.attempt_info import AttemptInfo
+from elastic.dag.execution.wait import WaitMode
 from elastic.dag.operator import BaseOperator
 from elastic.dag.timetable.interval import DataInterval, LogicalDate, zone_of
 from elastic.db.records import DagRun, TaskInstanceRow
@@ -32,6 +33,10 @@ class AttemptRequest:
     is_claimed: bool = True
     #: process that renews the lease
     lease_owner: str = ""
+    #: the least costly way of waiting that a sensor may use
+    wait_mode: WaitMode = WaitMode.POKE
+    #: True if the attempt has had a process before
+    continues: bool = False
     #: file that defines the DAG, and folder of its helper modules, for a process that has not loaded it
     fileloc: str = ""
     root: str = ""
@@ -70,6 +75,9 @@ def request_of(run: DagRun, queued: TaskInstanceRow) -> AttemptRequest:
         max_tries=queued.max_tries,
         run_attempt=run.attempt,
         flow_run_id=queued.flow_run_id,
+        wait_mode=WaitMode.DEFER,
+        # An attempt that continues keeps the start of its first process.
+        continues=queued.started_at is not None,
         lease_owner=queued.lease_owner or "",
     )
 

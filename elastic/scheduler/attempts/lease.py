@@ -22,6 +22,7 @@ def claim(deployment: Deployment, request: AttemptRequest) -> bool:
         pid=os.getpid(),
         lease_owner=request.lease_owner,
         lease=deployment.lease,
+        continues=request.continues,
     )
     return transitions.claim(deployment.database, wanted)
 

@@ -8,11 +8,13 @@ from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text, traceback_text, writable
 from elastic.dag.context import Context, ContextServices
-from elastic.dag.errors import LookupFailedError, TaskFailedPermanently, TaskSkipped
+from elastic.dag.errors import LookupFailedError, TaskDeferred, TaskFailedPermanently, TaskSkipped
 from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.execution.execute import execute
 from elastic.dag.execution.retry import RetryPolicy, retry_delay_of
+from elastic.dag.execution.task_instance import TaskInstance
+from elastic.dag.execution.wait import WaitMode, WaitRequest, WaitServices
 from elastic.dag.ids import TaskKey
 from elastic.dag.ignored_settings import settings_without_effect
 from elastic.dag.operator import BaseOperator
@@ -20,10 +22,15 @@ from elastic.dag.states.state import TaskState
 from elastic.dag.task_settings import Callback
 from elastic.db import queries, transitions
 from elastic.db.records import AttemptResult
-from elastic.scheduler.attempts.attempt_log import attempt_log
+from elastic.db.stores.waits import wait_of
+from elastic.scheduler.attempts.attempt_log import attempt_log, log_path
 from elastic.scheduler.attempts.attempt_request import AttemptRequest
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import TerminateRequested
+from elastic.scheduler.trigger_tools import Tools
+
+#: States for which tasks may have callbacks.
+CALLBACK_STATES = (TaskState.SUCCESS, TaskState.FAILED, TaskState.UP_FOR_RETRY)
 
 #: Characters of an error that are stored.
 _MAX_ERROR_LENGTH = 64 * 1024
@@ -81,18 +88,24 @@ def run_attempt(
         capture: Make printed output part of the log.
     """
     xcoms = AttemptXCom(deployment, request.info.key)
-    log = attempt_log(deployment, task, request, terminal=terminal, capture=capture)
+    waiting = wait_services(deployment, request) if task.is_sensor else None
+    continues = waiting is not None and waiting.wait is not None
+    log = attempt_log(deployment, task, request, terminal=terminal, capture=capture, continues=continues)
     with task.helpers.installed(), log as lines:
-        for name, why in settings_without_effect(task).items():
+        for name, why in {} if continues else settings_without_effect(task).items():
             task.log.warning("%s has no effect: %s", name, why)
         if request.remark:
             task.log.warning("%s", request.remark)
         context = context_of(task, request, deployment, xcoms)
+        context["waiting"] = waiting
         try:
             outcome = execute(task, context)
         except TaskSkipped as skip:
             task.log.info("skipped: %s", error_text(skip))
             result = _result(request, TaskState.SKIPPED, error_text(skip))
+        except TaskDeferred as deferral:
+            result = _suspended(task, request, deployment, deferral.request)
+            return replace(result, xcoms=dict(xcoms.pushed), log_lines=lines.take() if lines else ())
         except TerminateRequested:
             raise
         except (Exception, SystemExit) as error:
@@ -109,6 +122,33 @@ def run_attempt(
         result = _run_callbacks(task, context, result, deployment)
         note = result.note or request.remark or None
         return replace(result, note=note, log_lines=lines.take() if lines else ())
+
+
+def wait_services(deployment: Deployment, request: AttemptRequest) -> WaitServices:
+    """Return the services for a sensor, with its wait so far."""
+    found, now = wait_of(deployment.database, request.info.attempt_uuid)
+    return WaitServices(tools=Tools(deployment.database), mode=request.wait_mode, wait=found, began_at=now)
+
+
+def _suspended(
+    task: BaseOperator, request: AttemptRequest, deployment: Deployment, wanted: WaitRequest
+) -> AttemptResult:
+    """Return the result of an attempt that waits, with what a triggerer must know to end it."""
+    delay = retry_delay_of(request.info.try_number, request.max_tries, task, str(request.info.key))
+    path = log_path(deployment, TaskInstance(task, attempt=request.info))
+    settings = replace(
+        wanted.settings,
+        retry_in=None if delay is None else delay.total_seconds(),
+        callbacks=tuple(state for state in CALLBACK_STATES if callbacks_of(task, state)),
+        log_path=str(path.relative_to(deployment.logs)) if path.is_relative_to(deployment.logs) else "",
+        run_attempt=request.run_attempt,
+    )
+    is_deferred = wanted.mode is WaitMode.DEFER
+    return AttemptResult(
+        attempt_uuid=request.info.attempt_uuid,
+        state=TaskState.DEFERRED if is_deferred else TaskState.UP_FOR_RESCHEDULE,
+        wait=replace(wanted, settings=settings),
+    )
 
 
 def context_of(task: BaseOperator, request: AttemptRequest, deployment: Deployment, xcoms: AttemptXCom) -> Context:

@@ -7,12 +7,13 @@ import datetime as dt
 import sys
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.execution.task_instance import TaskInstance
+from elastic.dag.execution.wait import WaitMode
 from elastic.dag.ids import TaskKey
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState
@@ -20,6 +21,7 @@ from elastic.dag.states.verdict import Verdict
 from elastic.dag.timetable.schedule import NoSchedule
 from elastic.db import queries, transitions
 from elastic.db.records import AttemptResult, DagRun, QueueRequest, RunType, TaskInstanceRow
+from elastic.db.stores.jobs import TRIGGERER_JOB, living_jobs
 from elastic.executors.local import SequentialExecutor
 from elastic.scheduler.attempts.attempt_log import log_path
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, new_instance, request_of
@@ -28,7 +30,7 @@ from elastic.scheduler.attempts.process_identity import ProcessIdentity, release
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
-from elastic.scheduler.commands.why import checked_key, tracker_of, verdicts_at
+from elastic.scheduler.commands.why import checked_key, tracker_of, verdicts_at, with_wait
 from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS, FreeSlots
 from elastic.scheduler.decisions.inputs import Overrides, TaskSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker
@@ -111,7 +113,8 @@ def verdicts_of(deployment: Deployment, task: BaseOperator, run: DagRun, options
         UsageError: The run has no such instance.
     """
     tracker = tracker_at(deployment, task, run, options)
-    return _verdicts(tracker, checked_key(task.task_id, run, tracker, options.map_index), _free_slots(deployment, task))
+    key = checked_key(task.task_id, run, tracker, options.map_index)
+    return with_wait(deployment, _verdicts(tracker, key, _free_slots(deployment, task)), tracker, key)
 
 
 def verdicts_of_copies(
@@ -127,7 +130,7 @@ def verdicts_of_copies(
     keys = states.keys_of(task.task_id) if task.task_id in states.tasks else ()
     free_slots, found, order = _free_slots(deployment, task), dict[Verdict, list[int]](), dict[str, int]()
     for key in keys or [checked_key(task.task_id, run, tracker, options.map_index)]:
-        for verdict in _verdicts(tracker, key, free_slots):
+        for verdict in with_wait(deployment, _verdicts(tracker, key, free_slots), tracker, key):
             order.setdefault(verdict.condition, len(order))
             found.setdefault(verdict, []).append(key.map_index)
     return dict(sorted(found.items(), key=lambda item: order[item[0].condition]))
@@ -227,7 +230,9 @@ def run_queued_attempt(deployment: Deployment, task: BaseOperator, key: TaskKey,
     before = queries.instance(deployment.database, key)
     if run is None or before is None or before.attempt_uuid != attempt_uuid:
         return None
-    request = request_of(run, before)
+    has_triggerer = bool(living_jobs(deployment.database, deployment.heartbeat, kind=TRIGGERER_JOB))
+    mode = WaitMode.DEFER if has_triggerer else WaitMode.RESCHEDULE
+    request = replace(request_of(run, before), wait_mode=mode)
     if not claim(deployment, request):
         return None
     result = execute_claimed_attempt(deployment, task, request, terminal=sys.stdout, capture=True, is_supervised=True)

@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from elastic.core.errors import UsageError
+from elastic.dag.execution.wait import Wait, counted_checks
 from elastic.dag.ids import TaskKey
 from elastic.dag.operator import BaseOperator
-from elastic.dag.states.verdict import Verdict
+from elastic.dag.states.state import TaskState
+from elastic.dag.states.verdict import Decision, Verdict
 from elastic.dag.timetable.schedule import Schedule
 from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.records import DagRun
+from elastic.db.stores.jobs import TRIGGERER_JOB, jobs, living_jobs
+from elastic.db.stores.waits import wait_of
 from elastic.scheduler.commands.planning import build_tracker
+from elastic.scheduler.decisions.conditions import NotDone
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.decide import verdicts
 from elastic.scheduler.decisions.free_slots import FreeSlots, slot_verdicts
@@ -48,6 +53,46 @@ def verdicts_at(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots, now: d
     return [*verdicts(inputs), *slot_verdicts(RunnableTask(key, inputs.task, inputs.logical_date), free_slots)]
 
 
+def with_wait(deployment: Deployment, verdicts: Sequence[Verdict], tracker: RunTracker, key: TaskKey) -> list[Verdict]:
+    """Return verdicts on an instance; for an attempt that waits, the one on its state says what for."""
+    state = tracker.run_states[key.run_id].states[key]
+    if state is None or not state.is_waiting:
+        return list(verdicts)
+    row = queries.instance(deployment.database, key)
+    wait, _ = wait_of(deployment.database, row.attempt_uuid) if row and row.attempt_uuid else (None, None)
+    if wait is None:
+        return list(verdicts)
+    reason = wait_reason(wait)
+    if state is TaskState.DEFERRED:
+        silence = silence_of_triggerers(deployment.database, deployment.heartbeat)
+        reason = f"{silence}; {reason}" if silence else reason
+    return [Verdict(NotDone.name, Decision.WAIT, reason) if one.condition == NotDone.name else one for one in verdicts]
+
+
+def wait_reason(wait: Wait) -> str:
+    """Return what an attempt waits for, in one sentence: since when, until when, and the last answer."""
+    until = "has no timeout" if wait.deadline is None else f"times out on {wait.deadline:%Y-%m-%d %H:%M:%S} UTC"
+    checked = f", the last on {wait.last_checked_at:%Y-%m-%d %H:%M:%S} UTC" if wait.last_checked_at else ""
+    return (
+        f"it waits since {wait.started_at:%Y-%m-%d %H:%M:%S} UTC and {until}: "
+        f"{wait.progress.reason or 'its condition does not hold yet'} ({counted_checks(wait.progress.checks)}{checked})"
+    )
+
+
+def silence_of_triggerers(database: Database, heartbeat: float) -> str:
+    """Return since when no triggerer has given a sign of life, in one sentence; empty if one is alive.
+
+    Args:
+        database: The database.
+        heartbeat: Interval of the heartbeats of triggerers (seconds).
+    """
+    if living_jobs(database, heartbeat, kind=TRIGGERER_JOB):
+        return ""
+    found = jobs(database, heartbeat, kind=TRIGGERER_JOB, limit=1)
+    since = f"since {found[0].heartbeat_at:%Y-%m-%d %H:%M:%S} UTC" if found else "yet"
+    return f"no triggerer has given a sign of life {since}; start one with `elastic triggerer`"
+
+
 def stored_verdicts(
     deployment: Deployment, dag: DagSpec, schedule: Schedule, run: DagRun, key: TaskKey, now: dt.datetime
 ) -> list[Verdict]:
@@ -57,12 +102,9 @@ def stored_verdicts(
         UsageError: The run has no such instance.
     """
     tracker = tracker_of(deployment.database, list(dag.tasks.values()), schedule, run, Overrides())
-    return verdicts_at(
-        tracker,
-        checked_key(key.task_id, run, tracker, key.map_index),
-        free_slots_of(deployment, dag.dag_id, dag.concurrency),
-        now,
-    )
+    key = checked_key(key.task_id, run, tracker, key.map_index)
+    free_slots = free_slots_of(deployment, dag.dag_id, dag.concurrency)
+    return with_wait(deployment, verdicts_at(tracker, key, free_slots, now), tracker, key)
 
 
 def checked_key(task_id: str, run: DagRun, tracker: RunTracker, map_index: int) -> TaskKey:

@@ -36,8 +36,10 @@ class NotDone(Condition):
 
     def judge(self, inputs: DecisionInput) -> Verdict:
         state = inputs.state
-        if state is None or state in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
+        if state is None or state in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE):
             return self.met("it is not done yet")
+        if state is TaskState.DEFERRED:
+            return self.unmet("it is deferred; a triggerer checks what it waits for")
         if state.is_active:
             return self.unmet(f"it is {state} already")
         if inputs.overrides.force:
@@ -76,16 +78,18 @@ class IntervalPassed(Condition):
 
 
 class RetryDelayPassed(Condition):
-    """The delay before a retry has passed."""
+    """The delay before a retry, or before the next check of a sensor, has passed."""
 
     name = "retry delay"
 
     def judge(self, inputs: DecisionInput) -> Verdict:
-        if inputs.state is not TaskState.UP_FOR_RETRY or inputs.next_retry_at is None:
+        is_retry = inputs.state is TaskState.UP_FOR_RETRY
+        if not (is_retry or inputs.state is TaskState.UP_FOR_RESCHEDULE) or inputs.next_retry_at is None:
             return self.met("no retry is pending")
         if inputs.now >= inputs.next_retry_at:
-            return self.met("the delay before the retry is over")
-        return self.unmet(f"it is retried on {inputs.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
+            return self.met(f"the delay before the {'retry' if is_retry else 'next check'} is over")
+        what = "is retried" if is_retry else "checks its condition again"
+        return self.unmet(f"it {what} on {inputs.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
 
 
 class Triggered(Condition):

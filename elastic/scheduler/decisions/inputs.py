@@ -181,3 +181,5 @@ class RunnableTask:
     logical_date: datetime
     #: position of the task in the order of the DAG
     position: int = 0
+    #: True to continue the attempt of the instance in another process
+    continues: bool = False

@@ -14,6 +14,10 @@ from elastic.scheduler.decisions.run_states import RunSpec, RunStates, name_of
 __all__ = ["RunTracker", "Changes", "RunSpec", "name_of"]
 
 
+#: States, besides none, from which an instance may be queued.
+_PENDING = (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """State changes that follow from the present states."""
@@ -188,7 +192,13 @@ class RunTracker:
     def _resolve(self, run_states: RunStates, key: TaskKey, resolved: list[tuple[TaskKey, TaskState, str]]) -> None:
         task = run_states.tasks[key.task_id]
         if not task.is_mapped or key.map_index >= 0:
-            self._ready[key] = RunnableTask(key, task, run_states.spec.logical_date, run_states.position[key.task_id])
+            self._ready[key] = RunnableTask(
+                key,
+                task,
+                run_states.spec.logical_date,
+                run_states.position[key.task_id],
+                continues=run_states.states[key] is TaskState.UP_FOR_RESCHEDULE,
+            )
         elif task.copies == 0:
             resolved.append((key, TaskState.SKIPPED, "it is mapped over nothing"))
         else:
@@ -214,7 +224,7 @@ class RunTracker:
 
     def _wake_time(self, run_states: RunStates, key: TaskKey, now: datetime) -> datetime | None:
         state = run_states.states[key]
-        if state is not None and state not in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
+        if state is not None and state not in _PENDING:
             return None
         times = [run_states.spec.interval_end, run_states.retry_at.get(key)]
         return min((at for at in times if at is not None and at > now), default=None)

@@ -2,8 +2,9 @@
 
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from elastic.dag.execution.wait import WaitMode
 from elastic.db.records import Claim, DagRun, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor
@@ -39,6 +40,8 @@ class Dispatcher:
         self.has_more = False
         #: True if failed instances are not retried
         self.tries_once = False
+        #: returns how sensors wait
+        self.wait_mode: Callable[[], WaitMode] = lambda: WaitMode.DEFER
         #: True if no further attempt may start
         self.is_closed = False
         #: id of the supervisor's job; 0 before the job starts
@@ -93,16 +96,18 @@ class Dispatcher:
 
     def _attempt(self, one: RunnableTask, attempts: RunningAttempts, pid: int | None) -> RunningAttempt:
         key, task, row = one.key, self._dag.tasks[one.key.task_id], attempts.rows[one.key]
-        run, attempt_uuid = self._runs[key.run_id], uuid.uuid4().hex
-        info = attempt_info_of(
-            run, key.task_id, key.map_index, try_number=row.try_number + 1, attempt_uuid=attempt_uuid
-        )
+        run, continues = self._runs[key.run_id], one.continues and row.attempt_uuid is not None
+        attempt_uuid = row.attempt_uuid if continues and row.attempt_uuid else uuid.uuid4().hex
+        try_number = row.try_number if continues else row.try_number + 1
+        info = attempt_info_of(run, key.task_id, key.map_index, try_number=try_number, attempt_uuid=attempt_uuid)
         request = AttemptRequest(
             info=info,
             max_tries=0 if self.tries_once else row.max_tries,
             run_attempt=run.attempt,
             flow_run_id=row.flow_run_id,
             is_claimed=pid is not None,
+            wait_mode=self.wait_mode(),
+            continues=continues,
             lease_owner=self.owner,
             fileloc=self._dag.fileloc,
             root=self._dag.root,
@@ -113,6 +118,7 @@ class Dispatcher:
             version=row.version,
             lease_owner=self.owner,
             lease=self._deployment.lease,
+            continues=continues,
             pool=task.pool,
             pool_slots=task.pool_slots,
             concurrency=self._dag.concurrency,
@@ -127,6 +133,7 @@ class Dispatcher:
                 pid=pid,
                 lease_owner=self.owner,
                 lease=self._deployment.lease,
+                continues=continues,
             )
         limit = task.execution_timeout.total_seconds() if task.execution_timeout else None
         return RunningAttempt(request=request, queue_request=queue_request, claim=claim, deadline=deadline_after(limit))

@@ -32,6 +32,9 @@ from elastic.scheduler.supervisor.waiting_notice import WaitingNotice
 #: Seconds between reads of the database for changes by other processes: at first, and at most.
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.1, 2.0
 
+#: States of attempts that wait without a process.
+WAITING = tuple(state for state in TaskState if state.is_waiting)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSetup:
@@ -199,10 +202,17 @@ class RunGroup:
 
     @property
     def waits_for_others(self) -> bool:
-        """Whether another process runs an instance of an active run."""
+        """Whether another process runs an instance of an active run, or a triggerer checks for one."""
         active_runs = set(self.runs.active)
-        active = (key for key, state in self.tracker.states().items() if state is not None and state.is_active)
+        wanted = (TaskState.QUEUED, TaskState.RUNNING, TaskState.DEFERRED)
+        active = (key for key, state in self.tracker.states().items() if state in wanted)
         return any(key not in self.attempts.running for key in active if key.run_id in active_runs)
+
+    def waiting(self, states: Collection[TaskState] = WAITING) -> list[TaskKey]:
+        """Return the instances of active runs whose attempts wait without a process."""
+        active_runs = set(self.runs.active)
+        found = (key for key, state in self.tracker.states().items() if state in states)
+        return [key for key in found if key.run_id in active_runs and (self._only is None or key in self._only)]
 
     def seconds_until_work(self) -> float:
         """Return the seconds until the next turn has work that no event announces."""
@@ -304,9 +314,11 @@ class RunGroup:
         if attempt is None:
             return None
         self._unrecorded_attempts[event.key] = attempt
-        self._tried.add(event.key)
         if isinstance(event.account, AttemptResult):
+            if event.account.wait is None:
+                self._tried.add(event.key)
             return event.account
+        self._tried.add(event.key)
         if event.account == NOT_CLAIMED:
             self.sync()
             return None
@@ -323,7 +335,8 @@ class RunGroup:
             for one in states.keys_of(task_id) if task_id in states.tasks else ():
                 if states.states[one] in (None, TaskState.SCHEDULED):
                     resolved.append(self._resolve(one, TaskState.SKIPPED, f"skipped by {key.task_id!r}"))
-        retry_at = self._now() + dt.timedelta(seconds=result.retry_in) if result.retry_in is not None else None
+        seconds = result.wait.check_in if result.wait is not None else result.retry_in
+        retry_at = None if seconds is None else self._now() + dt.timedelta(seconds=seconds)
         self.tracker.set_state(key, result.state, retry_at)
         return resolved
 
@@ -372,7 +385,8 @@ class RunGroup:
                 self.say(f"Leaving to a worker of queue {task.queue}: {shown_command(self.dag, request)}")
                 self._poll_seconds, self._poll_at = _MIN_POLL_SECONDS, 0.0
                 continue
-            self.say(f"Adding to queue: {shown_command(self.dag, request)}")
+            if not request.continues:
+                self.say(f"Adding to queue: {shown_command(self.dag, request)}")
             self.executor.queue_command(key, command_of(self.dag, task, request), task.queue)
 
     def _now(self) -> dt.datetime:

@@ -94,9 +94,11 @@ class RunningAttempts:
         key = attempt.key
         if not attempt.is_left:
             self.running[key] = attempt
-        row = self.rows[key]
+        row, info = self.rows[key], attempt.request.info
         changes = 2 if attempt.request.is_claimed else 1
-        self.rows[key] = replace(row, version=row.version + changes, try_number=row.try_number + 1)
+        self.rows[key] = replace(
+            row, version=row.version + changes, try_number=info.try_number, attempt_uuid=info.attempt_uuid
+        )
 
     def record_finish(self, key: TaskKey) -> None:
         """Record that the database accepted the result of an attempt."""

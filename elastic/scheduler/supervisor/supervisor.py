@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from elastic.dag.dag import DAG
+from elastic.dag.execution.wait import WaitMode
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db import transitions
 from elastic.db.known_secrets import hide_known_secrets
 from elastic.db.records import AttemptResult, DagRun
-from elastic.db.stores.jobs import end_job, heartbeat, start_job
+from elastic.db.stores.jobs import TRIGGERER_JOB, end_job, heartbeat, living_jobs, start_job
 from elastic.executors.executor import Executor
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
 from elastic.scheduler.attempts.process_identity import ProcessIdentity
@@ -24,7 +25,7 @@ from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, why_ended
 from elastic.scheduler.supervisor.active_runs import requeue_orphaned_runs
 from elastic.scheduler.supervisor.due_callbacks import LoadedDagCallbacks
-from elastic.scheduler.supervisor.run_group import GroupSetup, RunGroup
+from elastic.scheduler.supervisor.run_group import WAITING, GroupSetup, RunGroup
 from elastic.scheduler.supervisor.state_changes import StateChanges, apply
 
 
@@ -82,6 +83,9 @@ class Supervisor:
         )
         self.group = RunGroup(deployment, setup, job.runs, say)
         self.runs, self.attempts = self.group.runs, self.group.attempts
+        self.group.dispatcher.wait_mode = self._wait_mode
+        self._triggerer_checked_at = float("-inf")
+        self._has_triggerer = False
         #: why instances wait for a condition that can never be met
         self.stuck: list[str] = []
         self._heartbeat_at = 0.0
@@ -116,6 +120,7 @@ class Supervisor:
                 self.executor.heartbeat(self._poll_timeout())
             self._callbacks.poll()
             self._send_heartbeat(job_id)
+            self._resume_waits()
             group.poll(ready)
         self._callbacks.finish()
         apply(self.deployment.database, StateChanges(log_lines=self.runs.log.take()))
@@ -133,6 +138,23 @@ class Supervisor:
             heartbeat(self.deployment.database, job_id)
             self.group.check_attempts(held)
 
+    def _wait_mode(self) -> WaitMode:
+        """Return how sensors wait: a command leaves the checks to a triggerer only if one is alive."""
+        now = time.monotonic()
+        if now - self._triggerer_checked_at > self._heartbeat_interval:
+            self._triggerer_checked_at = now
+            living = living_jobs(self.deployment.database, self.deployment.heartbeat, kind=TRIGGERER_JOB)
+            self._has_triggerer = bool(living)
+        return WaitMode.DEFER if self._has_triggerer else WaitMode.RESCHEDULE
+
+    def _resume_waits(self) -> None:
+        """Let deferred attempts check by themselves if no triggerer is alive."""
+        deferred = self.group.waiting([TaskState.DEFERRED])
+        if deferred and self._wait_mode() is not WaitMode.DEFER:
+            run_ids = sorted({key.run_id for key in deferred})
+            transitions.resume_waits(self.deployment.database, self._job.dag.dag_id, run_ids)
+            self.group.sync()
+
     def _poll_timeout(self) -> float:
         """Return the seconds that the loop may wait for the executor."""
         return max(0.0, min(self.group.seconds_until_work(), self._heartbeat_at - time.monotonic()))
@@ -144,7 +166,7 @@ class Supervisor:
             return True
         dispatcher = self.group.dispatcher
         obstacles = {one.key: why for one in ready if (why := dispatcher.lasting_obstacle(one))}
-        may_continue = len(obstacles) < len(ready) or self.group.waits_for_others
+        may_continue = len(obstacles) < len(ready) or self.group.waits_for_others or bool(self.group.waiting())
         if not self._job.max_active_runs:
             return not may_continue
         if may_continue or self.tracker.wakes_at() is not None:
@@ -166,6 +188,7 @@ class Supervisor:
                 result = AttemptResult(attempt_uuid=attempt.attempt_uuid, state=failed, error=why, callback=failed)
                 if not transitions.finish(database, result):
                     transitions.set_state(database, key, None, expected=(TaskState.QUEUED,), note=why)
+            transitions.set_states(database, self.group.waiting(), failed, expected=WAITING, note=why)
             self.runs.interrupt(why)
             end_job(database, job_id, "failed")
         finally:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from elastic.core.errors import ElasticError
 from elastic.dag.ids import TaskKey
-from elastic.dag.states.state import RunState, TaskState, state_of_copies
+from elastic.dag.states.state import ATTENTION_ORDER, RunState, TaskState, state_of_copies
 from elastic.db import queries
 from elastic.db.page_queries import instances
 from elastic.db.page_queries.instances import InstanceFilter
@@ -110,8 +110,7 @@ def panel_of_task(request: Request, key: TaskKey) -> dict[str, Any]:
 
 def ordered(counts: dict[TaskState | None, int]) -> list[tuple[TaskState | None, int]]:
     """Return counts of states, those that need attention first."""
-    order = (*(one for one in TaskState if one.is_failure), TaskState.UP_FOR_RETRY, TaskState.RUNNING, TaskState.QUEUED)
-    rank = {state: at for at, state in enumerate((*order, TaskState.SCHEDULED, None, TaskState.SUCCESS))}
+    rank = {state: at for at, state in enumerate(ATTENTION_ORDER)}
     return sorted(counts.items(), key=lambda pair: rank.get(pair[0], len(rank)))
 
 

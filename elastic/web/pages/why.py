@@ -12,7 +12,14 @@ from elastic.service.run_waits import run_verdicts
 from elastic.web.context import context_of
 from elastic.web.pages.lookups import dag_of, structure_of_run
 
-_WAITING = (None, TaskState.SCHEDULED, TaskState.QUEUED, TaskState.UP_FOR_RETRY)
+_WAITING = (
+    None,
+    TaskState.SCHEDULED,
+    TaskState.QUEUED,
+    TaskState.DEFERRED,
+    TaskState.UP_FOR_RESCHEDULE,
+    TaskState.UP_FOR_RETRY,
+)
 
 
 def verdicts_on(request: Request, run: DagRun, key: TaskKey) -> list[Verdict]:

@@ -9,7 +9,7 @@ _GLYPHS = {
     "queued": "◔",
     "running": "▸",
     "deferred": "☾",
-    "up_for_reschedule": "☾",
+    "up_for_reschedule": "☽",
     "success": "✓",
     "failed": "✕",
     "up_for_retry": "↻",

@@ -1,0 +1,361 @@
+"""Waiting tasks: what a triggerer costs, how late it is, and what its death loses.
+
+    python -m benchmarks.waiting [scenario ...] [--quick] [--json FILE]
+
+Each scenario fills an empty SQLite database with deferred tasks and starts `elastic triggerer` as a process of its own.
+Every answer is checked. The exit code is 1 if a wait is lost or ends wrongly; a bar that is missed does not change it,
+because seconds depend on the load of the machine.
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from benchmarks.machine import load, machine
+from elastic.dag.execution.wait import WaitProgress, WaitRequest, WaitSettings
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db.database import Database
+from elastic.db.migration.upgrade import create
+from elastic.db.records import AttemptResult
+from elastic.db.schema import dag_run, task_attempt, task_instance, task_trigger
+from elastic.db.sql_clock import now
+from elastic.db.transitions.waits import suspend_in
+
+#: Seconds after the start of a triggerer until its costs are measured.
+_WARM_UP = 5.0
+
+#: Bars: share of a core, MiB, file descriptors, seconds of lateness (p99).
+BARS = {"cpu": 0.10, "memory": 80.0, "files": 100, "late_p99": 2.0, "late_p99_beside_dead": 3.0, "first_answer": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Wait to store."""
+
+    kind: str
+    arguments: Mapping[str, Any]
+    connection: str | None = None
+    interval: float = 30.0
+    timeout: float = 3600.0
+    check_in: float = 0.0
+    silent_errors: int = 1_000_000
+
+
+def store(database: Database, waits: Sequence[Wanted]) -> None:
+    """Store deferred task instances, as processes of their attempts leave them."""
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+    def work(connection: Any, _: bool) -> None:
+        connection.execute(
+            insert(dag_run).values(
+                dag_id="waits", run_id="run", logical_date=at, data_interval_start=at, data_interval_end=at,
+                run_type="manual", state="running", conf="{}", attempt=1, version=1, is_served=False, created_at=now(),
+            )
+        )  # fmt: skip
+        ids = [f"wait{number}" for number in range(len(waits))]
+        of_all = {"dag_id": "waits", "run_id": "run", "map_index": -1, "try_number": 1, "state": TaskState.RUNNING}
+        of_instance = {**of_all, "max_tries": 1, "version": 1, "pool": "default", "pool_slots": 1, "priority": 1}
+        rows = [{**of_instance, "queue": "default", "task_id": one, "attempt_uuid": one} for one in ids]
+        connection.execute(insert(task_instance).values(started_at=now(), queued_at=now()), rows)
+        attempts = [{**of_all, "run_attempt": 1, "task_id": one, "attempt_uuid": one} for one in ids]
+        connection.execute(insert(task_attempt).values(started_at=now(), queued_at=now()), attempts)
+        began = connection.execute(select(now())).scalar_one()
+        for name, one in zip(ids, waits, strict=True):
+            settings = WaitSettings(interval=one.interval, timeout=one.timeout, silent_errors=one.silent_errors)
+            request = WaitRequest(
+                settings=settings,
+                progress=WaitProgress(checks=1),
+                kind=one.kind,
+                arguments=one.arguments,
+                connection=one.connection,
+                check_in=one.check_in,
+            )
+            result = AttemptResult(attempt_uuid=name, state=TaskState.DEFERRED, wait=request)
+            key = TaskKey("waits", "run", name)
+            assert suspend_in(connection, key, result, request, began, is_new=True)
+
+    database.write(work)
+
+
+@contextmanager
+def triggerer(environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a triggerer while the block runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "elastic", "triggerer"], env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds, MiB and file descriptors of a process at a moment."""
+
+    at: float
+    cpu: float
+    memory: float
+    files: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Cost":
+        """Return the present cost of a process."""
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = os.sysconf("SC_CLK_TCK")
+        memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return cls(time.monotonic(), (int(stat[11]) + int(stat[12])) / ticks, memory, files, int(stat[17]))
+
+    def since(self, before: "Cost") -> dict[str, float]:
+        """Return the share of a core since another moment, and the present amounts."""
+        share = (self.cpu - before.cpu) / (self.at - before.at)
+        return {
+            "cpu": round(share, 4), "memory": round(self.memory, 1), "files": self.files, "threads": self.threads,
+        }  # fmt: skip
+
+
+class Stub:
+    """Web server that notes when it was asked for each path, and a port that accepts and never answers."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, list[float]] = defaultdict(list)
+        self.is_done = False
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                outer.asked[self.path].append(time.monotonic())
+                self.send_response(200 if outer.is_done else 404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Print nothing."""
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 256
+            daemon_threads = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.dead = socket.socket()
+        self.dead.bind(("127.0.0.1", 0))
+        self.dead.listen(1024)
+
+    @property
+    def connections(self) -> dict[str, str]:
+        """Environment variables with the connections `alive` and `dead`."""
+        return {
+            "ELASTIC_CONN_ALIVE": f"http://127.0.0.1:{self.server.server_port}",
+            "ELASTIC_CONN_DEAD": f"http://127.0.0.1:{self.dead.getsockname()[1]}",
+        }
+
+
+def late(database: Database, due: Mapping[str, dt.datetime]) -> list[float]:
+    """Return by how many seconds each wait ended after it was due, sorted."""
+    query = select(task_instance.c.task_id, task_instance.c.ended_at, task_instance.c.state)
+    rows = [row for row in database.query(lambda found: found.execute(query).all()) if row.task_id in due]
+    wrong = [row.task_id for row in rows if row.state != TaskState.SUCCESS]
+    if wrong:
+        raise AssertionError(f"{len(wrong)} waits did not succeed, such as {wrong[0]}")
+    return sorted((row.ended_at - due[row.task_id]).total_seconds() for row in rows)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return a percentile of sorted values."""
+    return round(values[min(len(values) - 1, int(share * len(values)))], 3) if values else 0.0
+
+
+def until_empty(database: Database, seconds: float) -> None:
+    """Wait until no wait is left."""
+    end = time.monotonic() + seconds
+    query = select(task_trigger.c.attempt_uuid).limit(1)
+    while database.query(lambda connection: connection.execute(query).first()) is not None:
+        if time.monotonic() > end:
+            raise AssertionError("waits are left")
+        time.sleep(0.25)
+
+
+def times(database: Database, environment: Mapping[str, str], count: int, seconds: float) -> dict[str, Any]:
+    """Wait for instants of the next ten minutes, and measure how late those are that come meanwhile."""
+    rng, start = random.Random(1), dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2 * _WARM_UP)
+    due = {f"wait{at}": start + dt.timedelta(seconds=rng.uniform(0, 600)) for at in range(count)}
+    soon = [(at - dt.datetime.now(dt.UTC)).total_seconds() for at in due.values()]
+    store(database, [Wanted("time", {"connection": None, "at": at.isoformat()}, check_in=left)
+                     for at, left in zip(due.values(), soon, strict=True)])  # fmt: skip
+    with triggerer(environment) as process:
+        time.sleep(_WARM_UP)
+        before = Cost.of(process.pid)
+        time.sleep(seconds)
+        cost = Cost.of(process.pid).since(before)
+        end = dt.datetime.now(dt.UTC)
+        time.sleep(_WARM_UP)
+    values = late(database, {name: at for name, at in due.items() if at <= end})
+    return {**cost, "ended": len(values), "late_p50": percentile(values, 0.5), "late_p99": percentile(values, 0.99)}
+
+
+def equal(database: Database, environment: Mapping[str, str], count: int, seconds: float) -> dict[str, Any]:
+    """Wait for 100 answers of a web server, each with the same number of tasks."""
+    stub, distinct = Stub(), 100
+    waits = [
+        Wanted("http", {"connection": "alive", "path": f"p{at % distinct}"}, "alive", check_in=(at % distinct) * 0.3)
+        for at in range(count)
+    ]
+    store(database, waits)
+    with triggerer({**environment, **stub.connections}) as process:
+        time.sleep(35.0)
+        before, requests = Cost.of(process.pid), sum(map(len, stub.asked.values()))
+        began = time.monotonic()
+        time.sleep(seconds)
+        cost = Cost.of(process.pid).since(before)
+        asked = sum(map(len, stub.asked.values())) - requests
+        rounds = (time.monotonic() - began) / 30.0
+        stub.is_done = True
+        until_empty(database, 120)
+    late(database, {f"wait{at}": dt.datetime.now(dt.UTC) for at in range(count)})
+    return {**cost, "requests": asked, "requests_per_question_and_round": round(asked / distinct / rounds, 3)}
+
+
+def dead(database: Database, environment: Mapping[str, str], count: int, seconds: float) -> dict[str, Any]:
+    """Wait for a web server beside a tenth of waits for one that accepts and never answers."""
+    stub, interval = Stub(), 30.0
+    waits = [
+        Wanted("http", {"connection": name, "path": f"p{at}"}, name, interval, check_in=interval * at / count)
+        for at in range(count)
+        for name in ["dead" if at % 10 == 0 else "alive"]
+    ]
+    store(database, waits)
+    with triggerer({**environment, **stub.connections}) as process:
+        time.sleep(_WARM_UP)
+        before = Cost.of(process.pid)
+        time.sleep(interval + seconds)
+        cost = Cost.of(process.pid).since(before)
+    gaps = sorted(
+        later - earlier - interval for asked in list(stub.asked.values()) for earlier, later in pairwise(asked)
+    )
+    if len(stub.asked) != count - count // 10 or not gaps:
+        raise AssertionError(f"only {len(stub.asked)} healthy questions were asked")
+    return {**cost, "late_p50": percentile(gaps, 0.5), "late_p99": percentile(gaps, 0.99), "checks": len(gaps)}
+
+
+def killed(database: Database, environment: Mapping[str, str], count: int, seconds: float) -> dict[str, Any]:
+    """Kill the triggerer with SIGKILL again and again; no wait is lost, no deadline moves."""
+    environment = {**environment, "ELASTIC_SCHEDULER__LEASE": "3", "ELASTIC_SCHEDULER__HEARTBEAT": "1"}
+    rng, start = random.Random(2), dt.datetime.now(dt.UTC) + dt.timedelta(seconds=_WARM_UP)
+    due = {f"wait{at}": start + dt.timedelta(seconds=rng.uniform(0, seconds)) for at in range(count)}
+    store(database, [Wanted("time", {"connection": None, "at": at.isoformat()}) for at in due.values()])
+    query = select(task_trigger.c.attempt_uuid, task_trigger.c.started_at, task_trigger.c.deadline)
+    first = {row.attempt_uuid: tuple(row) for row in database.query(lambda found: found.execute(query).all())}
+    kills, end = 0, time.monotonic() + _WARM_UP + seconds
+    while time.monotonic() < end:
+        with triggerer(environment) as process:
+            time.sleep(rng.uniform(2.0, 6.0))
+            process.kill()
+            kills += 1
+    for row in database.query(lambda connection: connection.execute(query).all()):
+        if first[row.attempt_uuid] != tuple(row):
+            raise AssertionError(f"the start or the deadline of {row.attempt_uuid} moved")
+    with triggerer(environment):
+        until_empty(database, 120)
+    values = late(database, due)
+    return {"kills": kills, "waits": count, "late_max": round(values[-1], 1)}
+
+
+def memory(database: Database, environment: Mapping[str, str], count: int, seconds: float) -> dict[str, Any]:
+    """Compare the memory after 1,000 checks with that after many more."""
+    folder = environment["ELASTIC_HOME"]
+    store(database, [Wanted("file", {"connection": None, "path": f"{folder}/no/{at}"}, None, 0.1) for at in range(200)])
+    query = select(task_trigger.c.checks)
+
+    def checks() -> int:
+        return sum(database.query(lambda connection: connection.execute(query).scalars().all()))
+
+    with triggerer(environment) as process:
+        while checks() < 1000:
+            time.sleep(0.1)
+        first = Cost.of(process.pid)
+        end = time.monotonic() + 20 * seconds
+        while (reached := checks()) < count and time.monotonic() < end:
+            time.sleep(0.5)
+        last = Cost.of(process.pid)
+    return {
+        "checks": reached,
+        "memory_first": round(first.memory, 1),
+        "memory_last": round(last.memory, 1),
+        "files": last.files,
+        "checks_per_second": round((reached - 1000) / (last.at - first.at)),
+    }
+
+
+#: Scenarios by name, with the number of waits or checks: full, and quick.
+SCENARIOS: dict[str, tuple[Callable[..., dict[str, Any]], int, int]] = {
+    "times": (times, 5000, 500),
+    "equal": (equal, 5000, 500),
+    "dead": (dead, 2000, 200),
+    "killed": (killed, 500, 50),
+    "memory": (memory, 100_000, 3000),
+}
+
+
+def main() -> int:
+    """Measure the scenarios that the command line names and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], help="default: all")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the waits, for seconds")
+    parser.add_argument("--json", type=Path, help="append the figures to this file")
+    given = parser.parse_args()
+    print(f"{machine()}; bars: {json.dumps(BARS)}", flush=True)
+    code = 0
+    for name in given.scenarios or SCENARIOS:
+        measure, full, quick = SCENARIOS[name]
+        with tempfile.TemporaryDirectory(prefix="elastic-waiting-") as folder:
+            environment = {"ELASTIC_HOME": folder}
+            database = Database(f"sqlite:///{folder}/elastic.db")
+            create(database)
+            found: dict[str, Any]
+            try:
+                found = measure(database, environment, quick if given.quick else full, 10.0 if given.quick else 30.0)
+            except AssertionError as error:
+                found, code = {"wrong": str(error)}, 1
+            finally:
+                database.close()
+        average, _ = load()
+        line = {"scenario": name, "waits": quick if given.quick else full, "load": round(average, 1), **found}
+        print("  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+        if given.json:
+            with given.json.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(line)}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

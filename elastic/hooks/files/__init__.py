@@ -1,0 +1,1 @@
+"""Files behind paths and URLs."""

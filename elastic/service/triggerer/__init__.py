@@ -1,0 +1,1 @@
+"""Triggerer: the process that checks what deferred tasks wait for."""
