@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
-from elastic.core.errors import EncodingError, StoreError
+from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter, columns_error
+from elastic.core.errors import StoreError
 from elastic.core.model.written import WrittenFile
 
 #: Bytes of encoded records in memory at which a worker writes them: a row group of Parquet.
@@ -114,10 +114,7 @@ class WriteState:
         one = (self.parts or parts)[0].columns
         two = next((part.columns for part in parts if part.columns != one), one)
         if one != two:
-            raise EncodingError(
-                f"the files would differ in their columns, which are {one.strip()} and {two.strip()}; name them by "
-                "columns= of write_csv, or with their types by schema= of write_parquet."
-            )
+            raise columns_error(one, two)
 
     def _check_whole(self) -> None:
         if self._is_torn:

@@ -1,6 +1,7 @@
 """Writing aggregator: writes all entries to a sink, and aggregates them by another aggregator in the same pass."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,7 @@ from elastic.aggregators.writing.write_state import WriteState
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
 from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
 from elastic.core.contracts.spilling_aggregator import SpillingAggregator
-from elastic.core.encoding import pack
+from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError, StoreError
 from elastic.core.model.written import WrittenFile
 
@@ -108,37 +109,52 @@ def parts_of(data: bytes) -> list[WrittenFile]:
     return [WrittenFile.of(plain) for plain in parts]
 
 
-class WriteTrial(Aggregator[Any, Any, Any]):
-    """Aggregator that refuses the entries that `Writing` refuses, and writes nothing."""
+@dataclass(slots=True)
+class _Tried:
+    """State of a trial: that of the other aggregator, and the records that were tried since it was decoded."""
+
+    inner: Any
+    buffer: RecordBuffer
+
+
+class WriteTrial(Aggregator[Any, _Tried, Any]):
+    """Aggregator that refuses the entries that `Writing` refuses, beside those that it has, and writes nothing.
+
+    An encoded state is valid in this object only, which keeps what the records of the state had in common.
+    """
 
     def __init__(self, writer: RecordWriter, inner: AnyAggregator) -> None:
         self._writer, self._inner = writer, inner
+        self._kept: list[RecordBuffer] = []
         self.ordered = inner.ordered
 
-    def create(self) -> Any:
-        return self._inner.create()
+    def create(self) -> _Tried:
+        return _Tried(self._inner.create(), self._writer.buffer())
 
-    def add(self, state: Any, entry: Any) -> Any:
+    def add(self, state: _Tried, entry: Any) -> _Tried:
         return self.add_many(state, (entry,))
 
-    def add_many(self, state: Any, entries: Iterable[Any]) -> Any:
-        buffer = self._writer.buffer()
+    def add_many(self, state: _Tried, entries: Iterable[Any]) -> _Tried:
         for batch in batches(entries, _MAX_BATCH):
-            buffer.add_many(batch)
-            state = self._inner.add_many(state, iter(batch))
+            state.buffer.add_many(batch)
+            state.inner = self._inner.add_many(state.inner, iter(batch))
         return state
 
-    def merge(self, state: Any, other: Any) -> Any:
-        return self._inner.merge(state, other)
+    def merge(self, state: _Tried, other: _Tried) -> _Tried:
+        state.inner = self._inner.merge(state.inner, other.inner)
+        state.buffer.join(other.buffer)
+        return state
 
-    def finish(self, state: Any) -> Any:
-        return self._inner.finish(state)
+    def finish(self, state: _Tried) -> Any:
+        return self._inner.finish(state.inner)
 
-    def encode(self, state: Any) -> bytes:
-        return self._inner.encode(state)
+    def encode(self, state: _Tried) -> bytes:
+        self._kept.append(state.buffer.like())
+        return pack([len(self._kept) - 1, self._inner.encode(state.inner)])
 
-    def decode(self, data: bytes) -> Any:
-        return self._inner.decode(data)
+    def decode(self, data: bytes) -> _Tried:
+        number, inner = unpack(data)
+        return _Tried(self._inner.decode(inner), self._kept[number].like())
 
 
 class _NoRecords(RecordBuffer):
@@ -155,6 +171,9 @@ class _NoRecords(RecordBuffer):
 
     def join(self, other: RecordBuffer) -> None:
         """Do nothing: neither buffer has records."""
+
+    def like(self) -> RecordBuffer:
+        return _NoRecords()
 
 
 class StoredWriter(RecordWriter):

@@ -43,6 +43,38 @@ def is_frame(value: Any) -> bool:
     return polars is not None and isinstance(value, polars.DataFrame)
 
 
+def frame_records(frame: "Frame") -> list[dict[str, Any]]:
+    """Return the rows of a frame as dicts of Python values.
+
+    Raises:
+        EncodingError: A time has nanoseconds, of which Python's times have none; names the column.
+    """
+    for name, kind in frame.schema.items():
+        micro = _of_microseconds(kind)
+        column = frame.get_column(name)
+        if micro != kind and not column.cast(micro).cast(kind).equals(column):
+            raise EncodingError(
+                f"the column {name!r} of type {kind} has nanoseconds, which Python's times do not have; cast it"
+            )
+    return list(frame.iter_rows(named=True))
+
+
+def _of_microseconds(kind: Any) -> Any:
+    """Return a type of Polars with microseconds in place of nanoseconds, also inside lists and structs."""
+    pl = polars_module()
+    if isinstance(kind, pl.Datetime) and kind.time_unit == "ns":
+        return pl.Datetime("us", kind.time_zone)
+    if isinstance(kind, pl.Duration) and kind.time_unit == "ns":
+        return pl.Duration("us")
+    if isinstance(kind, pl.List):
+        return pl.List(_of_microseconds(kind.inner))
+    if isinstance(kind, pl.Array):
+        return pl.Array(_of_microseconds(kind.inner), kind.shape[0]) if len(kind.shape) == 1 else kind
+    if isinstance(kind, pl.Struct):
+        return pl.Struct([pl.Field(field.name, _of_microseconds(field.dtype)) for field in kind.fields])
+    return kind
+
+
 def frame_of(value: Any) -> "Frame":
     """Return the result of a function of frames as a Polars frame.
 
@@ -57,6 +89,7 @@ def frame_of(value: Any) -> "Frame":
     elif isinstance(value, pl.Series):
         value = value.to_frame(value.name or ENTRY)
     elif hasattr(value, "__arrow_c_stream__") and not isinstance(value, pl.DataFrame):
+        check_decimals(getattr(value, "schema", ()))
         value = pl.DataFrame(value)
     if not isinstance(value, pl.DataFrame):
         raise UsageError(
@@ -65,6 +98,23 @@ def frame_of(value: Any) -> "Frame":
         )
     frame: Frame = value
     return frame
+
+
+def check_decimals(schema: Any) -> None:
+    """Refuse a table with a column of decimals that frames cannot hold.
+
+    Args:
+        schema: Schema of Arrow; of another library's table, whatever its `schema` is.
+
+    Raises:
+        UsageError: Names the column.
+    """
+    for field in schema:
+        kind = getattr(field, "type", None)
+        if str(kind).startswith("decimal256"):
+            raise UsageError(
+                f"the column {field.name!r} is {kind}, but frames hold decimals of at most 38 digits; cast it"
+            )
 
 
 def frame_of_entries(entries: Sequence[Any]) -> "Frame":

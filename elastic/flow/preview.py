@@ -14,7 +14,7 @@ from elastic.core.clock import SystemClock
 from elastic.core.contracts.source import Reader
 from elastic.core.encoding import decompress, framer
 from elastic.core.errors import ElasticError, EntryError, SourceError, UsageError
-from elastic.core.frames import is_frame
+from elastic.core.frames import frame_records, is_frame
 from elastic.core.ledger.error_budget import ErrorBudget
 from elastic.core.model.chunk import Chunk, SourcePiece
 from elastic.core.model.failure import DeadLetter
@@ -87,7 +87,7 @@ def first_records(step: Step, count: int) -> list[Any]:
     for results in _Look(step, count).results() if count else ():
         for result in results:
             if is_frame(result):
-                records.extend(result.head(count - len(records)).iter_rows(named=True))
+                records.extend(frame_records(result.head(count - len(records))))
             else:
                 records.append(result)
         if len(records) >= count:

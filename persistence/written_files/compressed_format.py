@@ -1,7 +1,7 @@
 """Compression of files of text: gzip (RFC 1952) or Zstandard (RFC 8878)."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import zstandard
@@ -48,6 +48,9 @@ class CompressedFormat(FileFormat):
             raise UsageError(f"compression={compression!r} must be {' or '.join(_COMPRESSORS)}, or left out.")
         self._format, self._compression = format, compression
         self.name, self.suffix = format.name, format.suffix + _SUFFIXES[compression]
+
+    def without(self, names: Collection[str]) -> FileFormat:
+        return CompressedFormat(self._format.without(names), self._compression)
 
     def describe(self) -> dict[str, Any]:
         return {**self._format.describe(), "compression": self._compression}

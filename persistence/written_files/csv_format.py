@@ -3,7 +3,7 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,14 @@ class CsvFileFormat(FileFormat):
                 raise UsageError(f"columns={columns!r} must be a list of different names.")
             columns = tuple(given)
         self._columns = columns
+
+    def without(self, names: Collection[str]) -> FileFormat:
+        if self._columns is None or not set(names) & set(self._columns):
+            return self
+        kept = [name for name in self._columns if name not in names]
+        if not kept:
+            raise UsageError(f"columns={list(self._columns)!r} has no column beside those of the folders; add one.")
+        return CsvFileFormat(kept)
 
     def describe(self) -> dict[str, Any]:
         return {"format": self.name, "columns": None if self._columns is None else list(self._columns)}

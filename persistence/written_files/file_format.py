@@ -1,7 +1,7 @@
 """Contract of file formats: how records become bytes, and bytes become a file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,14 @@ class FileFormat(ABC):
     name: str
     #: End of a file's name, without that of a compression.
     suffix: str
+
+    def without(self, names: Collection[str]) -> "FileFormat":
+        """Return this format for records without some columns, which the names of folders hold.
+
+        Raises:
+            UsageError: The format names its columns, and no other is left.
+        """
+        return self
 
     @abstractmethod
     def encode(self, records: Sequence[Any]) -> list[EncodedRows]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
+from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter, columns_error
 from elastic.core.errors import StoreError
 from elastic.core.model.written import WrittenFile, joined_spans
 from elastic.persistence.written_files.file_format import EncodedRows, FileFormat, FileRows
@@ -55,6 +55,8 @@ class FileBuffer(RecordBuffer):
 
     def __init__(self, format: FileFormat) -> None:
         self._format = format
+        #: Rows with the columns that all rows so far have; None before the first ones.
+        self._common: EncodedRows | None = None
         self.rows: list[EncodedRows] = []
         self.size = 0
         self.chunks = []
@@ -65,16 +67,40 @@ class FileBuffer(RecordBuffer):
 
     def add_many(self, records: Sequence[Any]) -> None:
         encoded = self._format.encode(records)
+        self._common = self._common_with(encoded)
         self.rows += encoded
         self.size += sum(rows.size for rows in encoded)
 
     def join(self, other: RecordBuffer) -> None:
         if not isinstance(other, FileBuffer):
             raise TypeError(f"expected a buffer of records for files, got {other!r}")
+        self._common = self._common_with([] if other._common is None else [other._common])
         self.rows += other.rows
         self.size += other.size
         self.chunks += other.chunks
         other.rows, other.size, other.chunks = [], 0, []
+
+    def like(self) -> "FileBuffer":
+        buffer = FileBuffer(self._format)
+        buffer._common = self._common
+        return buffer
+
+    def _common_with(self, encoded: Sequence[EncodedRows]) -> EncodedRows | None:
+        """Return rows with the columns of this buffer and of more rows.
+
+        Raises:
+            EncodingError: Files of both would differ in their columns.
+        """
+        common = self._common
+        for rows in encoded:
+            if common is None or common.columns == rows.columns:
+                common = common or rows
+                continue
+            *_, joined = gathered = self._format.gather([common, rows], None)
+            if any(each.columns != joined.columns for each in gathered):
+                raise columns_error(common.columns, rows.columns)
+            common = joined
+        return common
 
     def take(self) -> list[EncodedRows]:
         """Return all rows, and empty the buffer."""

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,14 @@ class ParquetFormat(FileFormat):
             raise UsageError(f"compression={compression!r} must be one of {', '.join(COMPRESSIONS)}.")
         require("pyarrow", extra="arrow", user="write_parquet")
         self._schema = None if schema is None else _schema_of(schema)
+
+    def without(self, names: Collection[str]) -> FileFormat:
+        if self._schema is None or not set(names) & set(self._schema.names):
+            return self
+        kept = [field for field in self._schema if field.name not in names]
+        if not kept:
+            raise UsageError("schema has no column beside those of the folders; add one.")
+        return ParquetFormat(arrow_module().schema(kept), self._compression)
 
     def describe(self) -> dict[str, Any]:
         schema = None if self._schema is None else _text(self._schema)
@@ -109,6 +117,8 @@ class ParquetFormat(FileFormat):
     def _array(self, name: str, values: list[Any]) -> Any:
         arrow = arrow_module()
         try:
+            if self._schema is not None and is_typed_only(arrow.types, kind := self._schema.field(name).type):
+                return typed_array(values, kind)
             check_kinds(values)
             array = arrow.array(values)
         except (arrow.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -189,11 +199,34 @@ def _misfit(values: list[Any]) -> str | None:
     """Return a clause about the first value whose type does not go with that of the first one; None if all go."""
     known = [value for value in values if value is not None]
     for value in known:
-        try:
-            check_kinds([known[0], value])
-        except TypeError:
-            return f"has {shown(known[0])} and later {shown(value)}"
+        for one, others in ((value, ""), (known[0], f" and later {shown(value)}")):
+            try:
+                check_kinds([one, value])
+            except TypeError:
+                return f"has {shown(one)}{others}"
     return None
+
+
+def is_typed_only(types: Any, kind: Any) -> bool:
+    """Return whether Arrow makes arrays of a type only if it is told the type."""
+    return bool(types.is_uint64(kind) or types.is_map(kind))
+
+
+def typed_array(values: list[Any], kind: Any) -> Any:
+    """Return values as an array of a type; a map takes dicts, and lists of pairs.
+
+    Raises:
+        EncodingError, ArrowException, TypeError, ValueError, OverflowError: A value is not of the type.
+    """
+    arrow = arrow_module()
+    if arrow.types.is_map(kind):
+        values = [list(value.items()) if isinstance(value, Mapping) else value for value in values]
+    array = arrow.array(values, type=kind)
+    for value, kept in zip(values, array.to_pylist(), strict=True):
+        # Arrow cuts some values to fit, such as 2.5 for integers.
+        if kept != (value if value is None or not isinstance(value, list) else [tuple(pair) for pair in value]):
+            raise TypeError(f"{shown(value)} is not {kind}")
+    return array
 
 
 def _rows(table: Any) -> EncodedRows:

@@ -54,7 +54,7 @@ class PartitionedFormat(FileFormat):
             raise UsageError(
                 f"partition_by has {hidden!r}, and folders whose names begin with a dot are hidden; rename the column."
             )
-        self._format, self._names = format, tuple(given)
+        self._format, self._names = format.without(given), tuple(given)
         self._folders = tuple(escape(name) for name in given)
         self.name, self.suffix = format.name, format.suffix
 

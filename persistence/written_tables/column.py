@@ -77,7 +77,7 @@ def _whole(column: SqlColumn, value: Any) -> Any:
     if not isinstance(value, int):
         raise ValueError(f"it takes {column.kind}")
     if not column.low <= value <= column.high:
-        raise ValueError(f"it takes numbers from {column.low:.0f} to {column.high:.0f}")
+        raise ValueError(f"it takes numbers from {column.low} to {column.high}")
     return int(value)
 
 

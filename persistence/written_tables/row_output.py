@@ -69,6 +69,9 @@ class RowBuffer(RecordBuffer):
     def is_empty(self) -> bool:
         return not self._rows
 
+    def like(self) -> "RowBuffer":
+        return RowBuffer(self._layout)
+
     def add_many(self, records: Sequence[Any]) -> None:
         rows = [self._layout.row(record) for record in _flat(records)]
         for columns, row in rows:

@@ -5,6 +5,7 @@ import datetime as dt
 import gzip
 import json
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ import elastic
 from elastic.aggregators import Max, Nothing
 from elastic.aggregators.writing.writing_aggregator import Writing
 from elastic.core.contracts.record_sink import RecordBuffer, SinkOwner
-from elastic.core.encoding import pack
+from elastic.core.encoding import pack, unpack
 from elastic.core.errors import ElasticError, EncodingError, UsageError
 from elastic.persistence.written_files.file_format import FileFormat
 from elastic.persistence.written_files.file_output import FileWriter
@@ -31,7 +32,7 @@ from elastic.persistence.written_files.file_sink import FileSink
 from elastic.persistence.written_files.parquet_format import ParquetFormat
 from elastic.persistence.written_files.partitioned_format import escape
 from elastic.persistence.written_files.target_folder import is_attempt
-from elastic.persistence.written_files.text_formats import LinesFormat
+from elastic.persistence.written_files.text_formats import LinesFormat, shown
 
 
 def record(number: int) -> dict[str, Any]:
@@ -106,8 +107,8 @@ def test_a_frame_is_written_as_csv(tmp_path: Path) -> None:
     [
         ({"a": [1]}, None, "column 'a' has list"),
         ({"a": b"x"}, None, "column 'a' has bytes"),
-        ({"b": 1}, None, "has no 'a'; give every record all columns"),
-        ({"a": 1, "b": 2}, None, "has the column 'b', others do not; give columns="),
+        ({"b": 1}, None, "would differ in their columns, which are a and b; name them by columns="),
+        ({"a": 1, "b": 2}, None, "would differ in their columns, which are a and a,b; name them by columns="),
         ({"b": 1}, ["a"], "has no 'a'"),
         ([1, 2], ["a"], "has 2 values, expected 1"),
         ([1], None, "takes dicts, got list"),
@@ -121,9 +122,8 @@ def test_what_does_not_fit_into_csv_is_a_failed_record(
     flow = of([{"a": 1}, {"a": 2}, entry]).write_csv(tmp_path / "out", columns)
     with pytest.raises(ElasticError, match=said):
         run(flow)
-    if columns is not None or (len(entry) == 1 and "b" not in entry):
-        assert run(flow, on_error="skip").errors == 1
-        assert duckdb.sql(f"select sum(a) from '{tmp_path}/out/*.csv'").fetchall() == [(3,)]
+    assert run(flow, on_error="skip").errors == 1
+    assert duckdb.sql(f"select sum(a) from '{tmp_path}/out/*.csv'").fetchall() == [(3,)]
 
 
 # -- Parquet
@@ -170,18 +170,24 @@ def test_a_value_comes_back_from_parquet_with_its_type(value: Any, kind: str, tm
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ([1, None, "x"], r"has int 1 and later str 'x' \(int and str in one column"),
-        ([1, True], r"has int 1 and later bool True \(bool and int"),
-        ([{"a": 1}, {"a": "x"}], r"has dict \{'a': 1\} and later dict \{'a': 'x'\}"),
+        ([1, None, "x"], "v: int64 and v: string"),
+        ([1, True], "v: int64 and v: bool"),
+        ([{"a": 1}, {"a": "x"}], "v: struct<a: int64> and v: struct<a: string>"),
     ],
 )
-@pytest.mark.parametrize("on_error", ["fail", "skip"])
-def test_mixed_types_of_a_column_are_named_with_their_values(
-    values: list[Any], problem: str, on_error: str, tmp_path: Path
-) -> None:
+def test_a_record_of_another_type_is_named_or_left_out(values: list[Any], problem: str, tmp_path: Path) -> None:
     flow = of([{"v": value} for value in values]).write_parquet(tmp_path / "out")
-    with pytest.raises(elastic.ElasticError, match=f"column 'v' {problem}"):
-        run(flow, on_error=on_error)
+    last = len(values) - 1
+    with pytest.raises(ElasticError, match=rf"failed on entry {last} \(chunk 0\): .* which are {problem}; name"):
+        run(flow)
+    assert run(flow, on_error="skip").errors == 1
+    assert parquet.read_table(tmp_path / "out")["v"].to_pylist() == values[:-1]
+
+
+@pytest.mark.parametrize("value", [[1, "x"], [("x", 1)], {"a": [1, "x"]}])
+def test_a_value_of_mixed_types_is_named_once(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(ElasticError, match=rf"column 'v' has {re.escape(shown(value))} \(int and str in one column\)"):
+        run(of([{"v": value}]).write_parquet(tmp_path / "out"))
 
 
 def test_nan_is_not_none_in_parquet(tmp_path: Path) -> None:
@@ -244,15 +250,15 @@ def test_a_state_with_different_columns_is_never_stored(tmp_path: Path) -> None:
     assert len(aggregator.merge_encoded(state, stored[2]).parts) == 2
 
 
-def test_columns_that_differ_in_memory_are_noticed_each_time_that_a_state_is_stored(tmp_path: Path) -> None:
+def test_records_with_other_columns_are_refused_each_time_and_leave_the_state_as_it_was(tmp_path: Path) -> None:
     aggregator = Writing(writer_to(tmp_path / "out", ParquetFormat()), Nothing())
     state = aggregator.begin(aggregator.create(), 0, 1)
     state.add_many([{"v": 1}])
-    state.add_many([{"v": "x"}])
     for _ in range(3):
         with pytest.raises(EncodingError, match="would differ in their columns"):
-            aggregator.encode(state)
-    assert sum(part.records for part in state.parts) == 2
+            state.add_many([{"v": "x"}])
+    aggregator.encode(state)
+    assert sum(part.records for part in state.parts) == 1
 
 
 SCHEMAS: list[Any] = [
@@ -619,3 +625,49 @@ def test_wrong_columns_and_schemas_are_refused() -> None:
             records().write_parquet("out", schema=schema)
     with pytest.raises(UsageError, match="must be one of zstd, snappy, gzip, none"):
         records().write_parquet("out", compression="lz4")
+
+
+@pytest.mark.parametrize(("where", "chunk_size"), [(0, 10), (0, 100), (16, 1), (16, 100), (40, 1), (40, 10), (40, 100)])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_record_that_misfits_beside_others_is_left_out_alone(
+    form: str, chunk_size: int, where: int, tmp_path: Path
+) -> None:
+    entries: list[Any] = [{"a": number, "b": 1} for number in range(40)]
+    entries.insert(where, {"a": 1} if form == "csv" else {"a": "x", "b": 1})
+    flow = of(entries, chunk_size=chunk_size)
+    written = flow.write_csv(tmp_path / "out") if form == "csv" else flow.write_parquet(tmp_path / "out")
+    result = run(written, on_error="dead-letter")
+    assert (result.value.records, result.counters["entries_failed"]) == (40, 1)
+    (letter,) = elastic.dead_letters(result.run_id)
+    assert unpack(letter.entry) == entries[where]
+
+
+def test_columns_of_folders_are_left_out_of_given_columns_and_schemas(tmp_path: Path) -> None:
+    entries = [{"k": 1, "x": 2}, {"k": 2, "x": 3}]
+    flow = of(entries)
+    run(flow.write_csv(tmp_path / "csv", columns=["k", "x"], partition_by="k", compression="gzip"))
+    run(flow.write_parquet(tmp_path / "parquet", schema={"k": int, "x": int}, partition_by="k"))
+    assert run(elastic.read_csv(tmp_path / "csv", types={"x": int}).aggregate("collect")).value == [
+        {"x": 2, "k": 1},
+        {"x": 3, "k": 2},
+    ]
+    assert run(elastic.read_parquet(tmp_path / "parquet").aggregate("collect")).value == [
+        {"x": 2, "k": 1},
+        {"x": 3, "k": 2},
+    ]
+    for write in (flow.write_csv, flow.write_parquet):
+        given = {"columns": ["k"]} if write == flow.write_csv else {"schema": {"k": int}}
+        with pytest.raises(UsageError, match="no column beside those of the folders"):
+            write(tmp_path / "none", partition_by="k", **given)
+
+
+def test_a_schema_has_unsigned_numbers_and_maps(tmp_path: Path) -> None:
+    schema = {"n": pa.uint64(), "m": pa.map_(pa.string(), pa.int64())}
+    entries = [{"n": 2**64 - 1, "m": {"x": 1}}, {"n": 0, "m": [("y", 2), ("y", 3)]}, {"n": None, "m": None}]
+    run(of(entries).write_parquet(tmp_path / "out", schema=schema))
+    rows = run(elastic.read_parquet(tmp_path / "out").aggregate("collect")).value
+    assert [row["n"] for row in rows] == [2**64 - 1, 0, None]
+    assert [row["m"] for row in rows] == [[("x", 1)], [("y", 2), ("y", 3)], None]
+    for bad in ({"n": -1}, {"n": 2.5}, {"n": 2**64}, {"m": {"x": "y"}}, {"m": [1]}):
+        with pytest.raises(elastic.ElasticError, match=r"column '[nm]' cannot be written"):
+            run(of([bad]).write_parquet(tmp_path / "bad", schema=schema))

@@ -306,6 +306,9 @@ class Lines(RecordBuffer):
     def add_many(self, records: Sequence[Any]) -> None:
         self.records += records
 
+    def like(self) -> "Lines":
+        return Lines()
+
     def join(self, other: RecordBuffer) -> None:
         assert isinstance(other, Lines)
         self.records += other.records

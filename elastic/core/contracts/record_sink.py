@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from elastic.core.errors import EncodingError
 from elastic.core.model.step import StepState
 from elastic.core.model.written import Written, WrittenFile
 
@@ -38,7 +39,23 @@ class RecordBuffer(ABC):
 
     @abstractmethod
     def join(self, other: "RecordBuffer") -> None:
-        """Move the records and chunks of `other`, which come after those of this buffer, to this one."""
+        """Move the records and chunks of `other`, which come after those of this buffer, to this one.
+
+        Raises:
+            EncodingError: No part can hold the records of both; both buffers are unchanged then.
+        """
+
+    @abstractmethod
+    def like(self) -> "RecordBuffer":
+        """Return an empty buffer that refuses what this one refuses."""
+
+
+def columns_error(one: str, two: str) -> EncodingError:
+    """Return the error for records whose files would have these different columns, so that no program reads both."""
+    return EncodingError(
+        f"the files would differ in their columns, which are {one.strip()} and {two.strip()}; name them by columns= of "
+        "write_csv, or with their types by schema= of write_parquet."
+    )
 
 
 class RecordOutput(ABC):

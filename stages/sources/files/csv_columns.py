@@ -1,6 +1,7 @@
 """Columns of delimited text: which of them are read, and the types of their values."""
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from elastic.core.suggest import did_you_mean
 from elastic.core.text import error_text
 from elastic.core.transform import name_of
 from elastic.stages.sources.validation import distinct_names
+
+#: A fraction of a second with digits behind the microseconds that are not zero.
+_NANOSECONDS = re.compile(r"[.,][0-9]{6}[0-9]*[1-9]")
 
 #: Maximum number of characters of a value in a message.
 _MAX_SHOWN = 50
@@ -123,6 +127,17 @@ def _number(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
+def _time(kind: Any) -> Callable[[str], Any]:
+    """Return a converter of ISO 8601 that refuses digits of which Python's times have none, instead of cutting them."""
+
+    def convert(text: str) -> Any:
+        if _NANOSECONDS.search(text):
+            raise ValueError("more than microseconds")
+        return kind.fromisoformat(text)
+
+    return convert
+
+
 def _boolean(text: str) -> bool:
     found = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
     if found is None:
@@ -137,7 +152,7 @@ _CONVERTERS: dict[Any, Callable[[str], Any]] = {
     Decimal: _number(Decimal),
     bool: _boolean,
     dt.date: dt.date.fromisoformat,
-    dt.datetime: dt.datetime.fromisoformat,
-    dt.time: dt.time.fromisoformat,
+    dt.datetime: _time(dt.datetime),
+    dt.time: _time(dt.time),
     uuid.UUID: uuid.UUID,
 }

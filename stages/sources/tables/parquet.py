@@ -51,6 +51,8 @@ class TableSelection:
     partitions: PartitionColumns = field(default_factory=PartitionColumns)
     #: Arrow schema of the rows of all files; None if all files have the same columns.
     schema: Any = None
+    #: Partition columns that some files contain; the others have the values in the names of their folders.
+    mixed: PartitionColumns = field(default_factory=PartitionColumns)
 
     @property
     def stored(self) -> list[str]:
@@ -124,6 +126,10 @@ class ParquetReader(TableReader):
         rows = stored.metadata.row_group(group.number).num_rows
         if selection.schema is not None:
             table = extend_table(table, selection.schema, selection.stored, rows)
+            missing = [name for name in selection.mixed.names if name in selection.stored and name not in own]
+            for name, value in zip(missing, selection.mixed.only(missing).table(group.path, rows).columns, strict=True):
+                kind = selection.schema.field(name)
+                table = table.set_column(table.column_names.index(name), kind, value.cast(kind.type))
         if selection.partitions.names:
             values = selection.partitions.table(group.path, rows)
             columns = [*table.columns, *values.columns]
@@ -237,9 +243,12 @@ class ParquetSource(Source):
         else:
             schema = _schema_in(file, listing)
         partitions = PartitionColumns.of(self._paths, listing.files) if self._hive_partitioning else PartitionColumns()
+        mixed = partitions.only(schema.names) if self._union_by_name else PartitionColumns()
+        if union is not None and mixed.names:
+            schema = union = union_of({"the files": union, "the folders": mixed.extended(pyarrow_module().schema([]))})
         partitions = partitions.without(schema.names)
         names = self._check_schema(file, partitions.extended(schema))
-        return TableSelection(self._columns or names, self._comparisons, partitions, union)
+        return TableSelection(self._columns or names, self._comparisons, partitions, union, mixed)
 
     def _union(self, listing: FileListing) -> Any:
         """Return the schema of the rows of all files."""
@@ -282,6 +291,12 @@ class ParquetSource(Source):
         """Check that a file has the selected columns."""
         if selection.schema is not None:
             return
+        both = next((name for name in selection.partitions.names if name in schema.names), None)
+        if both is not None:
+            raise SourceError(
+                f"{file.path!r} has the column {both!r}, which the first file has only in the name of its folder; pass "
+                "union_by_name=True."
+            )
         names = self._check_schema(file, selection.partitions.extended(schema))
         if self._columns is None and set(names) != set(selection.columns):
             raise SourceError(

@@ -57,7 +57,12 @@ class PartitionColumns:
     def without(self, names: Iterable[str]) -> "PartitionColumns":
         """Return the columns that a file does not contain itself."""
         own = set(names)
-        kept = [(name, kind) for name, kind in zip(self.names, self.types, strict=True) if name not in own]
+        return self.only(name for name in self.names if name not in own)
+
+    def only(self, names: Iterable[str]) -> "PartitionColumns":
+        """Return those of the columns that have one of these names, in the same order."""
+        wanted = set(names)
+        kept = [(name, kind) for name, kind in zip(self.names, self.types, strict=True) if name in wanted]
         return PartitionColumns(self.bases, tuple(name for name, _ in kept), tuple(kind for _, kind in kept))
 
     def extended(self, schema: Any) -> Any:

@@ -31,6 +31,16 @@ class Comparison:
     operator: str
     value: Any
 
+    @property
+    def has_zero(self) -> bool:
+        """Whether zero is in the list of values to compare with."""
+        return isinstance(self.value, tuple) and any(type(one) in (int, float) and one == 0 for one in self.value)
+
+    @property
+    def is_skipping(self) -> bool:
+        """Whether the statistics of a row group can tell that no row matches; a list of values with zero cannot."""
+        return self.operator in _SKIPPING and self.value is not None and not self.has_zero
+
     def expression(self, schema: Any, *, path: str) -> Any:
         """Return the comparison for tables of a schema, as an expression of Arrow.
 
@@ -48,7 +58,11 @@ class Comparison:
             return field.is_null() if self.operator == "==" else field.is_valid()
         if self.operator in _COMPARISONS:
             return _COMPARISONS[self.operator](field, self._scalar(self.value, kind))
-        values = pyarrow_module().array([self._scalar(value, kind).as_py() for value in self.value], type=_inner(kind))
+        given = [self._scalar(value, kind).as_py() for value in self.value]
+        if self.has_zero:
+            # Arrow tells 0.0 from -0.0 in a list of values, although they are equal.
+            given += [0.0, -0.0] if pyarrow_module().types.is_floating(_inner(kind)) else []
+        values = pyarrow_module().array(given, type=_inner(kind))
         matches = field.isin(values)
         return matches if self.operator == "in" else field.is_valid() & ~matches
 
@@ -91,7 +105,7 @@ def row_filter(comparisons: Sequence[Comparison], schema: Any, path: str, *, onl
     """
     found = None
     for comparison in comparisons:
-        if only_skipping and (comparison.operator not in _SKIPPING or comparison.value is None):
+        if only_skipping and not comparison.is_skipping:
             continue
         expression = comparison.expression(schema, path=path)
         found = expression if found is None else found & expression

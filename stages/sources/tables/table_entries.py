@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, overload
 
 from elastic.core.errors import EncodingError, UsageError
-from elastic.core.frames import polars_module
+from elastic.core.frames import check_decimals, polars_module
 from elastic.core.optional import require
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class TableEntries(Sequence[Any]):
             UsageError: Polars is not installed, or cannot hold a column.
         """
         pl = polars_module()
+        check_decimals(self.table.schema)
         try:
             frame: Frame = pl.from_arrow(self.table, rechunk=False)
         except (pl.exceptions.PolarsError, TypeError, ValueError, NotImplementedError) as error:

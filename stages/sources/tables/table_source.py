@@ -101,6 +101,9 @@ def table_of_polars(frame: Any) -> Any:
     objects = [name for name, kind in frame.schema.items() if kind == pl.Object]
     if objects:
         raise UsageError(f"the column {objects[0]!r} holds Python objects; turn it into a type of Polars, or drop it.")
+    wide = [name for name, kind in frame.schema.items() if kind in (pl.Int128, pl.UInt128)]
+    if wide:
+        raise UsageError(f"the column {wide[0]!r} is {frame.schema[wide[0]]}, which Arrow does not hold; cast it.")
     return frame.to_arrow()
 
 

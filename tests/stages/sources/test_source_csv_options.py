@@ -148,6 +148,8 @@ def test_an_empty_value_of_a_type_is_none(tmp_path: Path, kind: Any) -> None:
         (bool, "2"),
         (dt.date, "2026-02-30"),
         (dt.datetime, "today"),
+        (dt.datetime, "2020-01-02 03:04:05.123456789"),
+        (dt.time, "03:04:05.0000001+01:00"),
         (uuid.UUID, "1"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from source_samples import assert_goes_on_anywhere, chunks, entries, without_privileges
 
 import elastic
-from elastic.core.errors import SourceError, SourceNotFoundError, StepFailedError, UsageError
+from elastic.core.errors import ElasticError, SourceError, SourceNotFoundError, StepFailedError, UsageError
 from elastic.stages.sources import ParquetSource
 
 pa = pytest.importorskip("pyarrow")
@@ -310,3 +310,52 @@ def test_a_reader_takes_no_footer_along(tmp_path: Path) -> None:
     block = reader.read_block(piece.reference)
     assert len(pickle.dumps(reader)) < 1000
     assert pickle.loads(pickle.dumps(reader)).read_block(piece.reference) == block
+
+
+@pytest.mark.parametrize("size", [1, 2, 10])
+def test_zero_is_found_in_a_list_of_values_whatever_its_sign(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "zeros.parquet"
+    pq.write_table(pa.table({"f": [0.0, -0.0, 1.0, 0.0, None], "n": range(5)}), path, row_group_size=size)
+
+    def rows(operator: str, values: list[float]) -> list[int]:
+        return [row["n"] for row in elastic.read_parquet(path, where=("f", operator, values)).take(9)]
+
+    for zero in (0, 0.0, -0.0):
+        assert rows("in", [zero]) == [0, 1, 3]
+        assert rows("in", [1.0, zero]) == [0, 1, 2, 3]
+        assert rows("not in", [zero]) == [2]
+
+
+def test_a_union_has_the_values_of_folders_for_files_without_the_column(tmp_path: Path) -> None:
+    for key, table in ((1, {"x": [1]}), (2, {"x": [2], "key": pa.array([9], "int32")})):
+        (tmp_path / f"key={key}").mkdir()
+        pq.write_table(pa.table(table), tmp_path / f"key={key}/rows.parquet")
+    with pytest.raises(SourceError, match="the column 'key', which the first file has only in the name of its folder"):
+        elastic.read_parquet(tmp_path).take()
+
+    def rows(**options: Any) -> list[Any]:
+        return elastic.read_parquet(tmp_path, union_by_name=True, **options).take()
+
+    assert rows() == [{"x": 1, "key": 1}, {"x": 2, "key": 9}]
+    assert rows(columns=["key"]) == [{"key": 1}, {"key": 9}]
+    assert rows(where=("key", "==", 1)) == [{"x": 1, "key": 1}]
+    assert rows(where=("key", ">", 1), columns=["x"]) == [{"x": 2}]
+
+
+def test_frames_cannot_have_what_they_do_not_hold(tmp_path: Path) -> None:
+    wide = elastic.from_arrow(pa.table({"a": [Decimal("1" * 50)]}))
+    for library in ("polars", "arrow"):
+        with pytest.raises(ElasticError, match=r"the column 'a' is decimal256\(50, 0\)"):
+            wide.map_frames(lambda frame: frame, library=library).take()
+    with pytest.raises(UsageError, match="the column 'a' is Int128"):
+        elastic.from_polars(pl.DataFrame({"a": [1]}).cast(pl.Int128))
+
+
+def test_a_look_at_frames_never_cuts_nanoseconds_off(tmp_path: Path) -> None:
+    instants = [pa.array([[1_001]], pa.list_(pa.timestamp("ns"))), pa.array([1], pa.duration("ns"))]
+    for instant in instants:
+        flow = elastic.from_arrow(pa.table({"t": instant})).map_frames(lambda frame: frame)
+        with pytest.raises(ElasticError, match=r"the column 't' of type .* has nanoseconds"):
+            flow.take()
+    whole = elastic.from_arrow(pa.table({"t": pa.array([1_000], pa.timestamp("ns"))})).map_frames(lambda frame: frame)
+    assert whole.take() == [{"t": NAIVE.replace(year=1970, microsecond=1)}]
