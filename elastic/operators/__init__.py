@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from elastic.operators.python import EmptyOperator, PythonOperator
     from elastic.operators.sql import MySqlOperator, PostgresOperator, SqliteOperator, SqlOperator
     from elastic.operators.transfer import FileToTableOperator, SqlToFileOperator, SqlToSqlOperator
+    from elastic.operators.trigger_dag_run import TriggerDagRunOperator
 
 __all__ = [
     # base class of operators
@@ -33,6 +34,8 @@ __all__ = [
     "SqliteOperator",
     "PostgresOperator",
     "MySqlOperator",
+    # runs of other DAGs
+    "TriggerDagRunOperator",
     # transfers of rows
     "SqlToSqlOperator",
     "SqlToFileOperator",
@@ -48,6 +51,7 @@ _HOMES = {
     "elastic.operators.flow": ("FlowOperator",),
     "elastic.operators.python": ("EmptyOperator", "PythonOperator"),
     "elastic.operators.sql": ("SqlOperator", "SqliteOperator", "PostgresOperator", "MySqlOperator"),
+    "elastic.operators.trigger_dag_run": ("TriggerDagRunOperator",),
     "elastic.operators.transfer": ("SqlToSqlOperator", "SqlToFileOperator", "FileToTableOperator"),
 }
 

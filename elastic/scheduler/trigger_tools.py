@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import func, select
@@ -65,6 +65,13 @@ class StoredRuns:
     def run_of_id(self, dag_id: str, run_id: str) -> FoundRun | None:
         """Return a run by its id, or None."""
         return _found(queries.run_of_id(self._database, dag_id, run_id))
+
+    def start(self, dag_id: str, run_id: str, logical_date: dt.datetime | None, conf: Mapping[str, Any]) -> FoundRun:
+        """Queue a run of a stored DAG; None is the present time."""
+        from elastic.scheduler.commands.trigger_stored import trigger_stored
+
+        run = trigger_stored(self._database, dag_id, logical_date, run_id, conf)
+        return FoundRun(run.run_id, run.logical_date, str(run.state))
 
     def nearest_runs(self, dag_id: str, logical_date: dt.datetime) -> list[FoundRun]:
         """Return the run before a date and the run after it, as far as there are such runs."""

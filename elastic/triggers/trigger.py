@@ -33,6 +33,9 @@ class RunLookup(Protocol):
     def run_of_id(self, dag_id: str, run_id: str) -> FoundRun | None:
         """Return a run by its id, or None."""
 
+    def start(self, dag_id: str, run_id: str, logical_date: datetime | None, conf: Mapping[str, Any]) -> FoundRun:
+        """Queue a run of a stored DAG; None is the present time."""
+
     def nearest_runs(self, dag_id: str, logical_date: datetime) -> list[FoundRun]:
         """Return the run before a date and the run after it, as far as there are such runs."""
 

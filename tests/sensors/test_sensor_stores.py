@@ -29,7 +29,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """A bucket for one test; the connection `store` reaches its endpoint."""
-    import boto3
+    import boto3  # type: ignore[import-untyped]
 
     name = f"events-{tmp_path.name}".replace("_", "-").lower()[:60].strip("-")
     options = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
