@@ -212,7 +212,6 @@ def notifications(request: Request, view: View) -> Response:
             cells=(
                 text(one.subject.removeprefix("[elastic] "), url=_url_of_subject(one)),
                 text(one.recipient.removeprefix("mailto:")),
-                state("queued" if one.state == "waiting" else "success" if one.state == "sent" else one.state),
                 text(one.state),
                 when(one.created_at),
                 when(one.sent_at),
@@ -226,7 +225,7 @@ def notifications(request: Request, view: View) -> Response:
     table = TableView(
         title="Notifications",
         url="/browse/notifications",
-        columns=("subject", "to", "state", "", "created", "sent", "#tries", "last error"),
+        columns=("subject", "to", "state", "created", "sent", "#tries", "last error"),
         rows=rows,
         empty=("No notifications yet", "A task with `email`, or a DAG with `notify`, makes one when it fails."),
         filters=(
