@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from elastic.dag.errors import SensorError
+from elastic.plugins.plugin import find
 from elastic.triggers.trigger import Trigger
 
 #: Entry-point group of triggers of other packages.
@@ -27,7 +27,8 @@ def trigger_of(kind: str, arguments: Mapping[str, Any]) -> Trigger:
     """Return a trigger by its kind and arguments.
 
     Raises:
-        SensorError: No installed package has this kind, or the arguments do not fit.
+        SensorError: No plug-in has this kind, or the arguments do not fit.
+        PluginError: The plug-in of this kind cannot be loaded.
     """
     found = _class_of(kind)
     if found is None:
@@ -48,7 +49,5 @@ def _class_of(kind: str) -> type[Trigger] | None:
         module, _, name = place.partition(":")
         built_in: type[Trigger] = getattr(import_module(module), name)
         return built_in
-    for point in entry_points(group=GROUP, name=kind):
-        loaded: type[Trigger] = point.load()
-        return loaded
-    return None
+    found: type[Trigger] | None = find(GROUP, kind)
+    return found

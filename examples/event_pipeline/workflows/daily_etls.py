@@ -2,11 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from event_load import LOAD_OPTIONS, events_of_day, save, wait_for_next_day
+from event_load import LOAD_OPTIONS, events_of_day, save
 from organization_statistics import count_day
 
 from elastic import DAG
 from elastic.operators import FlowOperator, PythonOperator, SqlOperator
+from elastic.sensors import S3DatepartSensor
 
 default_args = {
     "owner": "data",
@@ -18,6 +19,7 @@ default_args = {
     "email_on_retry": False,
     "retries": 3,
     "retry_delay": timedelta(seconds=10),
+    "poke_interval": timedelta(seconds=30),
     "execution_timeout": timedelta(minutes=5),
 }
 
@@ -26,5 +28,6 @@ with DAG("event_tables", schedule="@once", default_args=default_args) as tables:
 
 with DAG("daily_etls", schedule="@daily", default_args=default_args, concurrency=4) as pipeline:
     load = FlowOperator(task_id="load", flow=events_of_day, on_result=save, options=LOAD_OPTIONS)
-    PythonOperator(task_id="wait", python_callable=wait_for_next_day, execution_timeout=timedelta(days=7)) >> load
+    # The first object of the next day shows that this day is complete.
+    S3DatepartSensor(task_id="wait", bucket="{{ var['bucket'] }}", prefix="talk") >> load
     load >> PythonOperator(task_id="count", python_callable=count_day)

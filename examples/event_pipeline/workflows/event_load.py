@@ -1,4 +1,4 @@
-"""Load the events of a day from a folder or a bucket, `<events>/2016/02/21/*.txt`, into a table for each kind.
+"""Load the events of a day from a bucket, `talk/2016/02/21/*.txt`, into a table for each kind.
 
     python event_load.py --runDate 2016-02-21
 
@@ -7,7 +7,6 @@ Rows are upserted by key, so loading a day again leaves the same rows. An event 
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +16,6 @@ import elastic
 from elastic import Flow, Result
 from elastic.aggregators import Distinct, GroupBy
 from elastic.hooks import SqlHook
-
-#: Seconds between looks for the events of the next day.
-POKE_SECONDS = 30
 
 #: An entry that fails is kept as a dead letter, and one of them fails the load.
 LOAD_OPTIONS = {"cluster": "inline", "on_error": "dead-letter", "max_errors": 0}
@@ -55,16 +51,6 @@ def row_of(event: dict[str, Any]) -> tuple[str, str]:
     body = json.dumps(event, sort_keys=True)
     digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
     return "unknown_event", json.dumps({"id": digest, "body": body})
-
-
-def wait_for_next_day(tomorrow_ds: str, var: Any) -> None:
-    """Wait for the first event of the next day, which shows that this day is complete."""
-    import fsspec
-
-    path = f"{var['events']}/{tomorrow_ds.replace('-', '/')}/*"
-    files, _ = fsspec.core.url_to_fs(path, use_listings_cache=False)
-    while not files.glob(path):
-        time.sleep(POKE_SECONDS)
 
 
 def events_of_day(ds: str, var: Any) -> Flow:
