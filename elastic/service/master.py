@@ -23,11 +23,11 @@ from elastic.scheduler.attempts.process_identity import ProcessIdentity
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
 from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
+from elastic.scheduler.supervisor.lease_keeper import KeeperSetup, LeaseKeeper
 from elastic.scheduler.supervisor.state_changes import OUTAGES
 from elastic.service.backfill_planner import BackfillPlanner
 from elastic.service.figures import MasterFigures
 from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
-from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
 from elastic.service.notification_sender import SenderProcess
 from elastic.service.parsing.dag_parser import ParserSetup
 from elastic.service.parsing.file_loader import ParseLimits

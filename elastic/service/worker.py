@@ -24,10 +24,10 @@ from elastic.scheduler.commands.run_task import record_result
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
+from elastic.scheduler.supervisor.lease_keeper import KeeperSetup, LeaseKeeper
 from elastic.scheduler.supervisor.running_attempts import RunningAttempt, deadline_after, lost_result
 from elastic.scheduler.supervisor.state_changes import OUTAGES
 from elastic.service.file_runners import FileAttemptRunner
-from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
 from elastic.service.parsing.last_good_sources import LastGoodSources
 from elastic.service.stored_dags import StoredDags
 

@@ -17,7 +17,7 @@ from elastic.db.schema import job, run_claim
 from elastic.db.stores.jobs import MASTER_JOB, start_job
 from elastic.scheduler.commands.trigger import trigger_run
 from elastic.scheduler.deployment import Deployment
-from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
+from elastic.scheduler.supervisor.lease_keeper import KeeperSetup, LeaseKeeper
 from tests.command_process import end_all, ended, is_alive, started, until
 
 OWNER = "boot/1/1/master"
@@ -105,7 +105,7 @@ def test_a_master_that_makes_no_progress_for_long_is_not_renewed(
     held: KeeperSetup, keeper: LeaseKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = held.database.path.parent / "said"
-    monkeypatch.setattr("elastic.service.lease_keeper._MAX_SILENT_LEASES", 0.2)
+    monkeypatch.setattr("elastic.scheduler.supervisor.lease_keeper._MAX_SILENT_LEASES", 0.2)
     keeper.setup = KeeperSetup(
         database=held.database, owner=OWNER, lease=1.0, interval=0.05, say=lambda line: [said.write_text(line)].clear()
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from elastic.core.native_threads import has_native_threads
 from elastic.dag.dag import DAG
 from elastic.dag.execution.wait import WaitMode
 from elastic.dag.ids import TaskKey
@@ -25,6 +26,7 @@ from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, why_ended
 from elastic.scheduler.supervisor.active_runs import requeue_orphaned_runs
 from elastic.scheduler.supervisor.due_callbacks import LoadedDagCallbacks
+from elastic.scheduler.supervisor.lease_keeper import KeeperSetup, LeaseKeeper
 from elastic.scheduler.supervisor.run_group import WAITING, GroupSetup, RunGroup
 from elastic.scheduler.supervisor.state_changes import StateChanges, apply
 
@@ -86,6 +88,15 @@ class Supervisor:
         self.group.dispatcher.wait_mode = self._wait_mode
         self._triggerer_checked_at = float("-inf")
         self._has_triggerer = False
+        self._keeper = LeaseKeeper(
+            KeeperSetup(
+                database=deployment.database,
+                owner=self.owner,
+                lease=deployment.lease,
+                interval=self._heartbeat_interval,
+                say=say,
+            )
+        )
         #: why instances wait for a condition that can never be met
         self.stuck: list[str] = []
         self._heartbeat_at = 0.0
@@ -103,6 +114,8 @@ class Supervisor:
             except BaseException as error:
                 self._fail_running(error, job_id)
                 raise
+            finally:
+                self._keeper.stop()
         end_job(database, job_id, "success")
 
     def _loop(self, job_id: int) -> None:
@@ -136,6 +149,9 @@ class Supervisor:
             self._heartbeat_at = now + self._heartbeat_interval
             held = transitions.renew(self.deployment.database, self.owner, self.deployment.lease)
             heartbeat(self.deployment.database, job_id)
+            if not has_native_threads():
+                # It is forked, and a copy of other threads' locks could keep it waiting.
+                self._keeper.beat(job_id)
             self.group.check_attempts(held)
 
     def _wait_mode(self) -> WaitMode:

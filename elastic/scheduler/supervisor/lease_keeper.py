@@ -1,4 +1,4 @@
-"""Lease keeper: renews the leases of a master from a process of its own while the loop of the master is blocked."""
+"""Lease keeper: renews the leases of a master, a worker or a command from a process of its own while that is blocked."""
 
 import contextlib
 import mmap
@@ -100,7 +100,7 @@ def _keep(setup: KeeperSetup, beat: mmap.mmap, parent: int) -> None:
     """Renew the leases of the parent whenever its beat is late."""
     _end_with(parent)
     late = _LATE_BEATS * setup.interval
-    renewed_at, has_said = 0.0, False
+    renewed_at, has_said, failure = 0.0, False, ""
     while True:
         beat_at, job_id = _BEAT.unpack_from(beat)
         wait = max(beat_at, renewed_at) + late - time.monotonic()
@@ -114,22 +114,27 @@ def _keep(setup: KeeperSetup, beat: mmap.mmap, parent: int) -> None:
         renewed_at = time.monotonic()
         if os.getppid() != parent:
             return
-        if not is_hung and not is_stopped(parent) and not _renew(setup, job_id):
+        if is_hung or is_stopped(parent):
+            continue
+        before, failure = failure, _renew(setup, job_id)
+        if failure:
             renewed_at -= late / 2
+        if failure and not before:
+            # Said once for an outage, and not with each try.
+            setup.say(f"the lease keeper could not renew the leases: {failure}")
 
 
-def _renew(setup: KeeperSetup, job_id: int) -> bool:
-    """Renew all leases; return False if the database could not be used."""
+def _renew(setup: KeeperSetup, job_id: int) -> str:
+    """Renew all leases; return why the database could not be used, or an empty string."""
     try:
         transitions.renew(setup.database, setup.owner, setup.lease)
         transitions.renew_claims(setup.database, setup.owner, setup.lease)
         heartbeat(setup.database, job_id)
     except ElasticError as error:
-        setup.say(f"the lease keeper could not renew the leases: {error_text(error)}")
-        return False
+        return error_text(error)
     finally:
         setup.database.close()
-    return True
+    return ""
 
 
 def _end_with(parent: int) -> None:
