@@ -1,4 +1,4 @@
-"""Lease keeper: renews the leases of a master, a worker or a command from a process of its own while that is blocked."""
+"""Lease keeper: renews the leases of a master, a worker or a command from a process beside it while it is blocked."""
 
 import contextlib
 import mmap
