@@ -22,6 +22,7 @@ from elastic.db.sql_clock import now
 from elastic.db.stores.notifications import notifications
 from elastic.scheduler.deployment import Deployment
 from elastic.service.notification_sender import NotificationSender
+from tests import command_process
 from tests.command_process import end_all, ended, started
 from tests.notifiers.catchers import MailCatcher, mail_server
 
@@ -103,6 +104,7 @@ def _send_under_kills(catcher: MailCatcher, runs: int) -> int:
 
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    command_process.LONGEST = 600
     for kills_senders in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             os.environ |= {"ELASTIC_HOME": folder, "ELASTIC__SMTP__FROM": "elastic@example.org"}
