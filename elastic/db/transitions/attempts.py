@@ -125,6 +125,24 @@ def claim_in(connection: Connection, wanted: Claim, *, again: bool = False) -> b
     return True
 
 
+def claim_queued_in(connection: Connection, wanted: Sequence[Claim]) -> None:
+    """Claim attempts that this transaction has just queued, so that no other process can have them."""
+    bound = [
+        {
+            **key_bind(one.key),
+            "p_uuid": one.attempt_uuid,
+            "p_host": one.host,
+            "p_pid": one.pid,
+            "p_owner": one.lease_owner,
+            "p_lease": one.lease,
+        }
+        for one in wanted
+    ]
+    connection.execute(_CLAIM, bound)
+    connection.execute(_CLAIMED, [{name: one[name] for name in ("p_uuid", "p_host", "p_pid")} for one in bound])
+    audit.note_instances(connection, TaskState.RUNNING, [one.key for one in wanted])
+
+
 def finish(database: Database, result: AttemptResult) -> bool:
     """Record the result of an attempt; return False, without a change, if the attempt is stale."""
     return result.attempt_uuid in finish_many(database, [result])

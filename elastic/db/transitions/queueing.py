@@ -4,7 +4,21 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Integer, String, and_, bindparam, case, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from elastic.dag.states.state import TaskState
 from elastic.db import audit
@@ -31,7 +45,8 @@ _QUEUE = (
     .where(
         key_match(_ti),
         or_(
-            and_(_CONTINUES == 0, or_(_ti.state.is_(None), _ti.state.in_(_MAY_BE_QUEUED))),
+            # Not `in_`, which many sets of parameters do not allow.
+            and_(_CONTINUES == 0, or_(_ti.state.is_(None), *(_ti.state == one for one in _MAY_BE_QUEUED))),
             and_(_CONTINUES == 1, _ti.state == TaskState.UP_FOR_RESCHEDULE, _ti.attempt_uuid == _UUID),
         ),
         or_(bindparam("p_version", type_=Integer()) < 0, _ti.version == bindparam("p_version", type_=Integer())),
@@ -55,6 +70,8 @@ _QUEUE = (
         pool_slots=bindparam("p_slots", type_=Integer()),
     )
 )
+
+_QUEUE_MANY = _QUEUE.execution_options(preserve_rowcount=True)
 
 _ATTEMPT = insert(task_attempt).from_select(
     [
@@ -95,11 +112,13 @@ _CONTINUED = (
     .values(state=TaskState.QUEUED, job_id=bindparam("p_job", type_=Serial))
 )
 
-_POOLS = (
-    select(pool.c.pool, pool.c.slots)
-    .where(pool.c.pool.in_(bindparam("p_pools", expanding=True)))
-    .order_by(pool.c.pool)
-    .with_for_update()
+_SLOTS = (
+    select(pool.c.pool, pool.c.slots).where(pool.c.pool.in_(bindparam("p_pools", expanding=True))).order_by(pool.c.pool)
+)
+_POOLS = _SLOTS.with_for_update()
+
+_KNOWN = select(task_attempt.c.attempt_uuid).where(
+    task_attempt.c.attempt_uuid.in_(bindparam("p_uuids", expanding=True))
 )
 
 _CURRENT = select(_ti.attempt_uuid, _ti.state).where(key_match(_ti))
@@ -142,16 +161,18 @@ def queue_many(database: Database, requests: Sequence[QueueRequest]) -> frozense
 
 def queue_in(connection: Connection, requests: Sequence[QueueRequest], *, again: bool = False) -> frozenset[str]:
     """Run `queue_many` within a transaction; a pool that isn't defined has no room."""
-    free_slots = _FreeSlots(connection, requests)
-    queued = []
-    already_queued = set()
-    for request in requests:
-        bound = key_bind(request.key)
-        if again and _is_queued(connection.execute(_CURRENT, bound).one_or_none(), request):
-            already_queued.add(request.attempt_uuid)  # an earlier try of this transaction was committed
-        elif free_slots.has_room_for(request) and connection.execute(_QUEUE, {**bound, **_values(request)}).rowcount:
-            free_slots.take(request)
-            queued.append(request)
+    # An earlier try of this transaction may have been committed.
+    already_queued = _queued_before(connection, requests) if again else frozenset[str]()
+    left = [request for request in requests if request.attempt_uuid not in already_queued]
+    free_slots, queued = _FreeSlots(connection, requests), list[QueueRequest]()
+    while left:
+        chosen, refused = free_slots.choose(left)
+        found = _queue_all(connection, chosen)
+        queued += [request for request in chosen if request.attempt_uuid in found]
+        missed = [request for request in chosen if request.attempt_uuid not in found]
+        for request in missed:
+            free_slots.give_back(request)
+        left = refused if missed else []
     new = [request for request in queued if not request.continues]
     if new:
         rows = [{**key_bind(request.key), "p_path": request.log_path} for request in new]
@@ -168,6 +189,29 @@ def _is_queued(row: Any, request: QueueRequest) -> bool:
     if row is None or row.attempt_uuid != request.attempt_uuid:
         return False
     return not request.continues or row.state in (TaskState.QUEUED, TaskState.RUNNING)
+
+
+def _queued_before(connection: Connection, requests: Sequence[QueueRequest]) -> frozenset[str]:
+    """Return the attempts that their instances hold, queued or running."""
+    rows = ((one, connection.execute(_CURRENT, key_bind(one.key)).one_or_none()) for one in requests)
+    return frozenset(request.attempt_uuid for request, row in rows if _is_queued(row, request))
+
+
+def _queue_all(connection: Connection, requests: Sequence[QueueRequest]) -> frozenset[str]:
+    """Queue instances whose state and version allow it; return the attempts that were queued."""
+    found = set()
+    for one in requests:
+        if one.continues and connection.execute(_QUEUE, {**key_bind(one.key), **_values(one)}).rowcount:
+            found.add(one.attempt_uuid)
+    new = [one for one in requests if not one.continues]
+    if not new:
+        return frozenset(found)
+    rows = [{**key_bind(one.key), **_values(one)} for one in new]
+    if connection.execute(_QUEUE_MANY, rows).rowcount == len(rows):
+        return frozenset(found).union(one.attempt_uuid for one in new)
+    # The attempts of this statement have no rows of their own yet.
+    held = _queued_before(connection, new)
+    return held.difference(connection.execute(_KNOWN, {"p_uuids": sorted(held)}).scalars()).union(found)
 
 
 def _values(request: QueueRequest) -> dict[str, Any]:
@@ -187,16 +231,29 @@ class _FreeSlots:
     """Free slots of pools and DAGs, counted while no other process can queue."""
 
     def __init__(self, connection: Connection, requests: Sequence[QueueRequest]) -> None:
-        wanted = {request.pool for request in requests}
-        # Every transaction that queues locks the default pool, so that the limits of DAGs hold across pools.
-        found = connection.execute(_POOLS, {"p_pools": sorted({DEFAULT_POOL, *wanted})})
-        self._slots: dict[str, int] = {row.pool: row.slots for row in found}
+        names = sorted({request.pool for request in requests})
+        self._slots = _slots(connection, _SLOTS, names)
         self._used: Counter[str] = Counter()
         self._active: Counter[str] = Counter()
-        if any(request.concurrency for request in requests) or any(self._slots.get(name, -1) >= 0 for name in wanted):
+        is_dag_limited = any(request.concurrency for request in requests)
+        limited = [name for name in names if self._slots.get(name, -1) >= 0]
+        if is_dag_limited or limited:
+            # Every transaction with a limit locks the default pool, so that the limits of DAGs hold across pools.
+            self._slots |= _slots(connection, _POOLS, sorted({DEFAULT_POOL, *limited}))
             for row in connection.execute(_ACTIVE):
                 self._used[row.pool] += int(row.slots)
                 self._active[row.dag_id] += row.instances
+
+    def choose(self, requests: Sequence[QueueRequest]) -> tuple[list[QueueRequest], list[QueueRequest]]:
+        """Return the requests that get slots, in their order, and the others."""
+        chosen, refused = list[QueueRequest](), list[QueueRequest]()
+        for request in requests:
+            if self.has_room_for(request):
+                self.take(request)
+                chosen.append(request)
+            else:
+                refused.append(request)
+        return chosen, refused
 
     def has_room_for(self, request: QueueRequest) -> bool:
         slots = self._slots.get(request.pool)
@@ -209,3 +266,12 @@ class _FreeSlots:
     def take(self, request: QueueRequest) -> None:
         self._used[request.pool] += request.pool_slots
         self._active[request.key.dag_id] += 1
+
+    def give_back(self, request: QueueRequest) -> None:
+        """Give back the slots of a request whose instance was not queued."""
+        self._used[request.pool] -= request.pool_slots
+        self._active[request.key.dag_id] -= 1
+
+
+def _slots(connection: Connection, query: Select[tuple[str, int]], names: Sequence[str]) -> dict[str, int]:
+    return {row.pool: row.slots for row in connection.execute(query, {"p_pools": names})}

@@ -12,7 +12,7 @@ from elastic.db.errors import DatabaseBusyError, DatabaseUnavailableError
 from elastic.db.records import AttemptResult, Claim, LogLine, QueueRequest, TaskInstanceRow
 from elastic.db.schema import log_line
 from elastic.db.transitions import outbox
-from elastic.db.transitions.attempts import claim_in, finish_in
+from elastic.db.transitions.attempts import claim_in, claim_queued_in, finish_in
 from elastic.db.transitions.instances import ensure_in, set_states_in
 from elastic.db.transitions.queueing import queue_in
 
@@ -70,9 +70,12 @@ def apply(database: Database, changes: StateChanges) -> frozenset[str]:
             if set_states_in(connection, [key], one.state, expected=_NOT_QUEUED, note=one.reason, again=again):
                 outbox.add_of_instance(connection, key, one.state, one.reason)
         queued = queue_in(connection, changes.queue_requests, again=again) if changes.queue_requests else frozenset()
-        for claim in changes.claims:
-            if claim.attempt_uuid in queued:
+        claims = [claim for claim in changes.claims if claim.attempt_uuid in queued]
+        if again:
+            for claim in claims:
                 claim_in(connection, claim, again=again)
+        elif claims:
+            claim_queued_in(connection, claims)
         return finished | queued
 
     return database.write(work)
