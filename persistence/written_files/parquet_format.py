@@ -208,7 +208,7 @@ def _misfit(values: list[Any]) -> str | None:
 
 
 def is_typed_only(types: Any, kind: Any) -> bool:
-    """Return whether Arrow makes arrays of a type only if it is told the type."""
+    """Return whether Arrow makes arrays of a type only if the type is given."""
     return bool(types.is_uint64(kind) or types.is_map(kind))
 
 

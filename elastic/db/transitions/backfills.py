@@ -75,7 +75,7 @@ class BackfillStep:
     problem: str = ""
 
 
-#: Returns the next step of a backfill of the DAG version with a structure and a source, of at most so many runs.
+#: Returns the next step of a backfill, for the digests of a structure and a source and a maximum number of runs.
 StepPlanner = Callable[[Backfill, str | None, str | None, int], BackfillStep]
 
 

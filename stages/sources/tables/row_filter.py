@@ -60,7 +60,7 @@ class Comparison:
             return _COMPARISONS[self.operator](field, self._scalar(self.value, kind))
         given = [self._scalar(value, kind).as_py() for value in self.value]
         if self.has_zero:
-            # Arrow tells 0.0 from -0.0 in a list of values, although they are equal.
+            # In a list of values, 0.0 and -0.0 differ for Arrow, although they are equal.
             given += [0.0, -0.0] if pyarrow_module().types.is_floating(_inner(kind)) else []
         values = pyarrow_module().array(given, type=_inner(kind))
         matches = field.isin(values)
