@@ -227,7 +227,9 @@ def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:
     failed, entries = record.counters.get("entries_failed", 0), record.counters.get("entries", 0)
     excess = step.options.error_policy.violation(failed, entries)
     if excess is not None and record.state == StepState.ERROR:
-        raise UsageError(f"run {run_id} cannot resume: {excess}; give a larger budget, or none.")
+        # The error of the run has the excess, and names the last of the entries.
+        reason = (record.error or excess).rstrip(".")
+        raise UsageError(f"run {run_id} cannot resume: {reason}; give a larger budget, or none.")
 
 
 def _complete(run_id: str, number: int) -> UsageError:
