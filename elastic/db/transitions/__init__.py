@@ -36,7 +36,14 @@ from elastic.db.transitions.checks import (
 )
 from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed
 from elastic.db.transitions.deadlines import MissedDeadline, close_due
-from elastic.db.transitions.instances import clear, ensure_instances, mark_success, set_state, set_states
+from elastic.db.transitions.instances import (
+    clear,
+    ensure_instances,
+    mark_success,
+    rerun_served,
+    set_state,
+    set_states,
+)
 from elastic.db.transitions.queueing import queue, queue_many
 from elastic.db.transitions.run_callbacks import (
     RunCallback,
@@ -103,6 +110,7 @@ __all__ = [
     "renew_claims",
     "renew_waits",
     "rerun",
+    "rerun_served",
     "resume_waits",
     "seconds_until_check",
     "set_backfill_state",

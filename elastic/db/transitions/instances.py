@@ -10,11 +10,11 @@ from elastic.dag.states.state import TaskState
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.matching import insert_if_absent, key_bind, key_match
-from elastic.db.records import TaskInstanceRow, instance_of
+from elastic.db.records import DagRun, RunMode, TaskInstanceRow, instance_of
 from elastic.db.schema import task_attempt, task_instance, xcom
 from elastic.db.sql_clock import Seconds, now
 from elastic.db.transitions import waits
-from elastic.db.transitions.runs import reopen
+from elastic.db.transitions.runs import add_claim, reopen, rerun_in
 
 _ti, _attempt = task_instance.c, task_attempt.c
 
@@ -161,6 +161,34 @@ def clear(database: Database, keys: Iterable[TaskKey]) -> list[TaskInstanceRow]:
             reopen(connection, dag_id, run_id)
         audit.note_instances(connection, "cleared", [instance.key for instance in before])
         return before
+
+    return database.write(work)
+
+
+def rerun_served(
+    database: Database, dag_id: str, run_id: str, keys: Iterable[TaskKey], *, mode: RunMode, task_id: str | None
+) -> DagRun:
+    """Clear instances of a run, and queue another execution of the run for a master.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        run_id: The run, of which no instance is active.
+        keys: Instances that run again.
+        mode: Mode of the execution.
+        task_id: Task of the modes run_one and run_from.
+
+    Raises:
+        UnknownRowError: The run does not exist.
+    """
+    wanted = list(keys)
+
+    def work(connection: Connection, _: bool) -> DagRun:
+        run = rerun_in(connection, dag_id, run_id, mode, task_id)
+        before = [instance for key in wanted if (instance := _clear(connection, key))]
+        add_claim(connection, dag_id, run_id)
+        audit.note_instances(connection, "cleared", [instance.key for instance in before])
+        return run
 
     return database.write(work)
 

@@ -160,18 +160,19 @@ def rerun(
     Raises:
         UnknownRowError: The run does not exist.
     """
+    return database.write(lambda connection, _: rerun_in(connection, dag_id, run_id, mode, task_id))
 
-    def work(connection: Connection, _: bool) -> DagRun:
-        version = update(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id)
-        values = {"attempt": _run.attempt + 1, "version": _run.version + 1, "state": RunState.QUEUED}
-        if not connection.execute(version.values(**values, started_at=None, ended_at=None)).rowcount:
-            raise UnknownRowError("run", f"{dag_id} {run_id}", "`elastic dags list-runs` shows all runs")
-        run = _read(connection, dag_id, run_id)
-        _insert_execution(connection, run, mode, task_id)
-        audit.note_run(connection, "rerun", dag_id, run_id, f"attempt {run.attempt}, {mode}")
-        return run
 
-    return database.write(work)
+def rerun_in(connection: Connection, dag_id: str, run_id: str, mode: RunMode, task_id: str | None) -> DagRun:
+    """Run `rerun` within a transaction."""
+    version = update(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id)
+    values = {"attempt": _run.attempt + 1, "version": _run.version + 1, "state": RunState.QUEUED}
+    if not connection.execute(version.values(**values, started_at=None, ended_at=None)).rowcount:
+        raise UnknownRowError("run", f"{dag_id} {run_id}", "`elastic dags list-runs` shows all runs")
+    run = _read(connection, dag_id, run_id)
+    _insert_execution(connection, run, mode, task_id)
+    audit.note_run(connection, "rerun", dag_id, run_id, f"attempt {run.attempt}, {mode}")
+    return run
 
 
 def reopen(connection: Connection, dag_id: str, run_id: str) -> None:

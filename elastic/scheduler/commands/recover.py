@@ -97,7 +97,7 @@ def run_timeperiod(
     run, date = _find_run(deployment, dag, timeperiod)
     if run is None and mode is not RunMode.NOMINAL:
         raise UsageError(f"DAG {dag.dag_id!r} was never run for {timeperiod!r}; `elastic backfill` runs it.")
-    states = _states(deployment, run) if run else {}
+    states = states_of(queries.instances(deployment.database, run.dag_id, [run.run_id])) if run else {}
     part, cleared = _part(dag, mode, task_id, states)
     if run is None:
         digests = store(deployment, dag)
@@ -131,9 +131,9 @@ def _part(
     if mode is RunMode.NOMINAL:
         return dag, set(dag.task_ids)
     if mode is RunMode.RECOVERY:
-        return dag, {one for one in dag.task_ids if not _is_done(states.get(one))}
+        return dag, {one for one in dag.task_ids if not is_done(states.get(one))}
     task = dag.get_task(task_id or "")
-    before = [one.task_id for one in task.upstream_list if not _is_done(states.get(one.task_id))]
+    before = [one.task_id for one in task.upstream_list if not is_done(states.get(one.task_id))]
     if before:
         raise UsageError(
             f"task {task.task_id!r} cannot run: {', '.join(map(repr, before))} before it "
@@ -145,14 +145,16 @@ def _part(
     return dag, after
 
 
-def _states(deployment: Deployment, run: DagRun) -> dict[str, set[TaskState | None]]:
+def states_of(rows: Iterable[TaskInstanceRow]) -> dict[str, set[TaskState | None]]:
+    """Return the states of the copies of each task."""
     found: dict[str, set[TaskState | None]] = {}
-    for one in queries.instances(deployment.database, run.dag_id, [run.run_id]):
+    for one in rows:
         found.setdefault(one.task_id, set()).add(one.state)
     return found
 
 
-def _is_done(states: Iterable[TaskState | None] | None) -> bool:
+def is_done(states: Iterable[TaskState | None] | None) -> bool:
+    """Return whether all copies of a task succeeded or were skipped; removed ones do not count."""
     found = [state for state in states or () if state is not TaskState.REMOVED]
     return bool(found) and all(state is not None and state.is_success for state in found)
 

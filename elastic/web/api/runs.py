@@ -12,13 +12,14 @@ from elastic.db import transitions
 from elastic.db.page_queries import instances
 from elastic.db.page_queries.browse import RowFilter, instances_page, runs_page
 from elastic.db.queries import run_attempts
-from elastic.db.records import DagRun, RunAttempt, TaskInstanceRow
-from elastic.web.api.answers import PREFIX, After, Limit, Name, Page, State, answer, page
+from elastic.db.records import DagRun, RunAttempt, RunMode, TaskInstanceRow
+from elastic.web.api.answers import PREFIX, After, Limit, Name, Page, State, answer, page, plain
 from elastic.web.clear_instances import clear_instances, clearing_of, first_instances, options_of
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, Conflict
 from elastic.web.page_keys import instant, instant_in, key_of, number_in
 from elastic.web.pages.lookups import dag_of, run_of, run_url, structure_of_dag
+from elastic.web.rerun_run import rerun
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 from elastic.web.trigger_dag import trigger_dag
@@ -60,6 +61,21 @@ class ClearRunBody(ClearBody, extra="forbid"):
 
     task_id: str | None = Field(default=None, max_length=250, description="by default all tasks")
     map_index: int | None = Field(default=None, ge=0, lt=2**31, description="one copy of a mapped task")
+
+
+class RerunBody(BaseModel, extra="forbid"):
+    """Task to run again."""
+
+    task_id: str = Field(min_length=1, max_length=250)
+
+
+class RerunResult(BaseModel):
+    """Execution of a run that was queued."""
+
+    run: DagRun
+    mode: RunMode
+    #: number of task instances that run again
+    count: int
 
 
 class ClearedInstance(BaseModel):
@@ -137,6 +153,24 @@ def clear(request: Request, dag_id: Name, run_id: Name, wanted: ClearRunBody) ->
     return cleared(request, run_of(request, dag_id, run_id), wanted, task_id=wanted.task_id, map_index=wanted.map_index)
 
 
+@router.post(_RUN + "/recover", requires=Right.CLEAR, status_code=202, response_model=RerunResult)
+def recover(request: Request, dag_id: Name, run_id: Name) -> Response:
+    """Run the tasks of a finished run again that are not done."""
+    return rerun_answer(request, run_of(request, dag_id, run_id), RunMode.RECOVERY)
+
+
+@router.post(_RUN + "/run-one", requires=Right.CLEAR, status_code=202, response_model=RerunResult)
+def run_one(request: Request, dag_id: Name, run_id: Name, wanted: RerunBody) -> Response:
+    """Run one task of a finished run again, whose upstream tasks are done."""
+    return rerun_answer(request, run_of(request, dag_id, run_id), RunMode.RUN_ONE, wanted.task_id)
+
+
+@router.post(_RUN + "/run-from", requires=Right.CLEAR, status_code=202, response_model=RerunResult)
+def run_from(request: Request, dag_id: Name, run_id: Name, wanted: RerunBody) -> Response:
+    """Run a task of a finished run and all its downstream tasks again."""
+    return rerun_answer(request, run_of(request, dag_id, run_id), RunMode.RUN_FROM, wanted.task_id)
+
+
 @router.get(_RUN + "/instances", requires=Right.READ, response_model=Page[TaskInstanceRow])
 def list_instances(  # noqa: PLR0913 - the query of the address
     request: Request,
@@ -154,6 +188,13 @@ def list_instances(  # noqa: PLR0913 - the query of the address
     wanted = RowFilter(dag_id=dag_id, run_id=run_id, task_id=task, state=state)
     found = instances_page(context_of(request).database, wanted, after=start, limit=limit + 1)
     return page(request, found, limit, lambda one: [one.task_id, one.map_index])
+
+
+def rerun_answer(request: Request, run: DagRun, mode: RunMode, task_id: str | None = None) -> Response:
+    """Queue another execution of a run, and return it with the number of task instances that run again."""
+    made, count = rerun(request, run, mode, task_id)
+    location = f"{PREFIX}{run_url(made.dag_id, made.run_id)}"
+    return answer(request, {"run": plain(made), "mode": mode, "count": count}, 202, Location=location)
 
 
 def cleared(
