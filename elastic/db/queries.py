@@ -208,13 +208,15 @@ def events(
     return [event_of(row) for row in reversed(database.query(lambda connection: connection.execute(query).all()))]
 
 
-def log_lines(database: Database, dag_id: str, run_id: str, *, task_id: str | None = None) -> list[LogLine]:
-    """Return the log lines of a flow, or of one of its steps, in their order."""
+def log_lines(
+    database: Database, dag_id: str, run_id: str, *, task_id: str | None = None, limit: int | None = None
+) -> list[LogLine]:
+    """Return the last log lines of a flow, or of one of its steps, in their order; without a limit, all of them."""
     column = log_line.c
     query = select(log_line).where(column.dag_id == dag_id, column.run_id == run_id)
     query = query.where(column.task_id.is_(None) if task_id is None else column.task_id == task_id)
-    query = query.order_by(column.id)
-    return [line_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
+    query = query.order_by(column.id.desc()).limit(limit)
+    return [line_of(row) for row in reversed(database.query(lambda connection: connection.execute(query).all()))]
 
 
 def state_counts(database: Database, dag_id: str, run_ids: Sequence[str]) -> Mapping[TaskState | None, int]:

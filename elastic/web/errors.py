@@ -159,7 +159,7 @@ def add_handlers(app: FastAPI) -> None:
 
 def is_api(request: Request) -> bool:
     """Return whether a request expects JSON."""
-    return str(request.scope["path"]).startswith("/api/")
+    return str(request.scope["path"]).startswith(("/api/", "/flow/"))
 
 
 def refused(request: Request, status: int, sentence: str, hint: str) -> Response:

@@ -39,7 +39,7 @@ def test_every_route_but_the_public_ones_needs_a_login(web: Web, web_app: FastAP
             continue
         for method in route.methods:
             answer = client.request(method, filled(route.path))
-            is_api = route.path.startswith("/api/")
+            is_api = route.path.startswith(("/api/", "/flow/"))
             assert answer.status_code == (401 if is_api else 303), f"{method} {route.path}"
 
 

@@ -22,6 +22,9 @@ from elastic.web.security.rights import Right
 
 router = Router(prefix="/flow")
 
+#: Maximum number of lines in the response for a log.
+_MAX_LINES = 10_000
+
 FlowName = Annotated[str, Query(max_length=250)]
 Timeperiod = Annotated[str, Query(max_length=250)]
 StepName = Annotated[str, Query(max_length=250)]
@@ -44,17 +47,18 @@ def step_details(request: Request, flow_name: FlowName, timeperiod: Timeperiod, 
 
 @router.get("/flow/log/", requires=Right.READ)
 def flow_log(request: Request, flow_name: FlowName, timeperiod: Timeperiod) -> Response:
-    """Return the lines that the run of a flow and its steps logged to the database."""
+    """Return the last lines that the run of a flow logged to the database, without those of its steps."""
     run = _run_of(request, flow_name, timeperiod)
-    return answer(request, {"log": _lines(queries.log_lines(_database(request), run.dag_id, run.run_id))})
+    found = queries.log_lines(_database(request), run.dag_id, run.run_id, limit=_MAX_LINES)
+    return answer(request, {"log": _lines(found)})
 
 
 @router.get("/step/log/", requires=Right.READ)
 def step_log(request: Request, flow_name: FlowName, timeperiod: Timeperiod, step_name: StepName) -> Response:
-    """Return the lines that a step logged to the database."""
+    """Return the last lines that a step logged to the database."""
     run = _run_of(request, flow_name, timeperiod)
     _steps_of(request, run, step_name)
-    found = queries.log_lines(_database(request), run.dag_id, run.run_id, task_id=step_name)
+    found = queries.log_lines(_database(request), run.dag_id, run.run_id, task_id=step_name, limit=_MAX_LINES)
     return answer(request, {"log": _lines(found)})
 
 
