@@ -8,6 +8,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from elastic.db.stores.sessions import SessionStore
 from elastic.version import __version__
 from elastic.web.api import administration, description
+from elastic.web.api import backfills as api_backfills
 from elastic.web.api import dags as api_dags
 from elastic.web.api import flows as api_flows
 from elastic.web.api import instances as api_instances
@@ -103,6 +104,7 @@ PAGES: tuple[APIRouter, ...] = (
 API: tuple[APIRouter, ...] = (
     api_dags.router,
     api_runs.router,
+    api_backfills.router,
     api_instances.router,
     api_flows.router,
     api_records.router,

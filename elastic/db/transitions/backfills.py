@@ -105,7 +105,7 @@ def submit_backfill(
     def work(connection: Connection, _: bool) -> Backfill:
         key = connection.execute(insert(table).values(created_at=now()), values).inserted_primary_key
         found = _read(connection, int(key[0]) if key else 0)
-        audit.note(connection, "backfill", f"backfill {found.id}, {first.isoformat()} to {last.isoformat()}", dag_id)
+        audit.note(connection, "backfill", f"{first.isoformat()} to {last.isoformat()}", dag_id)
         return found
 
     return database.write(work)
@@ -120,6 +120,15 @@ def backfills(database: Database, *, dag_id: str | None = None, limit: int = 100
         return [_backfill(connection, row) for row in connection.execute(query).all()]
 
     return database.query(work)
+
+
+def backfill_of(database: Database, backfill_id: int) -> Backfill:
+    """Return a backfill with the states of its runs.
+
+    Raises:
+        UnknownRowError: The backfill does not exist.
+    """
+    return database.query(lambda connection: _read(connection, backfill_id))
 
 
 def set_backfill_state(

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 
 from elastic.core.errors import UsageError
 from elastic.dag.states.state import TaskState
@@ -13,12 +14,13 @@ from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import DagRun, RunType
 from elastic.db.stores.dags import DagRow
+from elastic.db.transitions import Backfill
 from elastic.scheduler.catalog.dag_catalog import Digests
 from elastic.scheduler.commands.planning import check_logical_date, new_run
 from elastic.scheduler.decisions.due import Timetable
 
-#: Maximum number of dates of a backfill.
-MAX_DATES = 500
+#: Maximum number of dates of a backfill whose runs are queued at once, and of one that masters carry out.
+MAX_DATES, _MAX_INTERVALS = 500, 100_000
 
 _FAILED = (TaskState.FAILED, TaskState.UPSTREAM_FAILED)
 
@@ -58,18 +60,38 @@ def backfill_dates(
     Raises:
         UsageError: The range is invalid, has no date, or has too many.
     """
-    for one in (start, end):
-        check_logical_date(one)
-    if end < start:
-        raise UsageError(f"the range ends ({end:%Y-%m-%d %H:%M}) before it starts ({start:%Y-%m-%d %H:%M}).")
-    intervals = list(_intervals(dag_id, timetable, start, end, now))
-    if not intervals:
-        raise UsageError(
-            f"DAG {dag_id!r} ({timetable.schedule}) has no interval in the range that has passed; give another range."
-        )
+    intervals = _passed(dag_id, timetable, start, end, now)
+    if len(intervals) > MAX_DATES:
+        raise UsageError(f"the range has more than {MAX_DATES} dates; give a shorter one.")
     first, last = intervals[0].start, intervals[-1].start
     known = {run.logical_date: run for run in queries.runs(database, dag_id, start=first, end=last)}
     return [BackfillDate(interval, known.get(interval.start)) for interval in intervals]
+
+
+def submit_stored(
+    database: Database,
+    dag_id: str,
+    timetable: Timetable,
+    dates: tuple[dt.datetime, dt.datetime],
+    *,
+    max_active_runs: int,
+    now: dt.datetime,
+) -> Backfill:
+    """Store a backfill for masters to carry out; dates that have a run keep it.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        timetable: Its schedule, and its first and last date.
+        dates: First and last logical date, both included.
+        max_active_runs: Runs of its dates that are active at the same time.
+        now: The time.
+
+    Raises:
+        UsageError: The range is invalid, or has no date.
+    """
+    intervals = _passed(dag_id, timetable, *dates, now)
+    return transitions.submit_backfill(database, dag_id, intervals[0].start, intervals[-1].start, max_active_runs)
 
 
 def start_backfill(
@@ -110,6 +132,24 @@ def _clear(database: Database, runs: Sequence[DagRun], existing: Existing) -> in
     return len({one.run_id for one in transitions.clear(database, wanted)})
 
 
+def _passed(
+    dag_id: str, timetable: Timetable, start: dt.datetime, end: dt.datetime, now: dt.datetime
+) -> list[DataInterval]:
+    """Return the intervals of a range that have passed, at least one. Raises UsageError."""
+    for one in (start, end):
+        check_logical_date(one)
+    if end < start:
+        raise UsageError(f"the range ends ({end:%Y-%m-%d %H:%M}) before it starts ({start:%Y-%m-%d %H:%M}).")
+    found = list(islice(_intervals(dag_id, timetable, start, end, now), _MAX_INTERVALS + 1))
+    if not found:
+        raise UsageError(
+            f"DAG {dag_id!r} ({timetable.schedule}) has no interval in the range that has passed; give another range."
+        )
+    if len(found) > _MAX_INTERVALS:
+        raise UsageError(f"the range has more than {_MAX_INTERVALS:,} dates; give a shorter one.")
+    return found
+
+
 def _intervals(
     dag_id: str, timetable: Timetable, start: dt.datetime, end: dt.datetime, now: dt.datetime
 ) -> Iterator[DataInterval]:
@@ -119,9 +159,7 @@ def _intervals(
     last = min(end, timetable.end_date) if timetable.end_date else end
     if first > last:
         return
-    for number, interval in enumerate(timetable.schedule.intervals(first, last)):
+    for interval in timetable.schedule.intervals(first, last):
         if interval.end > now:
             return
-        if number == MAX_DATES:
-            raise UsageError(f"the range has more than {MAX_DATES} dates; give a shorter one.")
         yield interval
