@@ -15,6 +15,9 @@ from elastic.core.errors import StoreError, StoreFullError
 #: Error numbers of a full disk, an exhausted quota and an exceeded limit on file sizes.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+#: Error numbers of file systems without hard links.
+_WITHOUT_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EXDEV})
+
 #: Random bytes in the hidden name of an incomplete file.
 _TOKEN_BYTES = 4
 
@@ -127,8 +130,48 @@ def replacing(
         sync_folder(path.parent)
 
 
+def create_whole(path: Path, data: bytes, *, mode: int = 0o600) -> bool:
+    """Create a durable file with its content at once; return False if its name is in use.
+
+    On a file system without hard links, a crash may leave the file without its content.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.new")
+    try:
+        _write_new(beside, data, mode)
+        try:
+            os.link(beside, path, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _WITHOUT_LINKS:
+                raise
+            try:
+                _write_new(path, data, mode)
+            except FileExistsError:
+                return False
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    file = create_file(path, mode)
+    try:
+        write_at(file, data, 0)
+        sync_file(file)
+    except BaseException:
+        path.unlink()
+        raise
+    finally:
+        os.close(file)
+
+
 def is_unfinished(name: str, target: str) -> bool:
-    """Return whether a file has a hidden name that `replacing` uses while the file `target` is incomplete."""
+    """Return whether a file has the hidden name of a new file `target` that is incomplete."""
     return re.fullmatch(rf"\.{re.escape(target)}\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\.new", name) is not None
 
 

@@ -39,14 +39,15 @@ class ConnectionNotDefinedError(HookError, LookupError):
 class UnknownKindError(HookError, LookupError):
     """No hook is for the kind of a connection."""
 
-    def __init__(self, conn_id: str, kind: str, known: tuple[str, ...]) -> None:
+    def __init__(self, conn_id: str, kind: str, known: str) -> None:
         super().__init__(conn_id, kind, known)
+        #: `known` lists the kinds that have a hook
         self.conn_id, self.kind, self.known = conn_id, kind, known
 
     def __str__(self) -> str:
         return (
             f"there is no hook for connection {self.conn_id!r} of the kind {self.kind!r}; "
-            f"use one of {', '.join(self.known)}, or install a plug-in."
+            f"use one of {self.known}, or install a plug-in."
         )
 
 

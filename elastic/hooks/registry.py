@@ -50,7 +50,7 @@ def _class_of(found: Connection) -> type[Hook]:
     if plugin is None and _is_database(kind):
         return _class_at(*_SQL)
     if not (isinstance(plugin, type) and issubclass(plugin, Hook)):
-        raise UnknownKindError(found.conn_id or str(found), kind, tuple(sorted({*_HOOKS, *names(_GROUP)})))
+        raise UnknownKindError(found.conn_id or str(found), kind, ", ".join(sorted({*_HOOKS, *names(_GROUP)})))
     return plugin
 
 

@@ -12,6 +12,7 @@ from elastic.core.contracts.sink import MARKER, STAGING
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.persistence.durable_file import (
     create_file,
+    create_whole,
     is_unfinished,
     open_file,
     replacing,
@@ -106,20 +107,7 @@ class LocalFolder(TargetFolder):
     def put_new(self, name: str, data: bytes) -> bool:
         path = self.path / name
         with self._errors(path):
-            try:
-                file = create_file(path, _FILE_MODE)
-            except FileExistsError:
-                return False
-            try:
-                write_at(file, data, 0)
-                sync_file(file)
-            except BaseException:
-                path.unlink()
-                raise
-            finally:
-                os.close(file)
-            sync_folder(self.path)
-            return True
+            return create_whole(path, data, mode=_FILE_MODE)
 
     def remove(self, names: Collection[str]) -> None:
         folders = set[Path]()

@@ -167,7 +167,7 @@ def test_a_string_that_is_no_key_matches_nothing(database: Database, text: str) 
     assert browse.instances_page(database, RowFilter(), after=(text, text, text, 0)) == []
     for wanted in (InstanceFilter(task_id=text), InstanceFilter(group=text)):
         assert instances.instances_page(database, "etl", run.run_id, wanted) == ([], None)
-    after: Position = (6, text, 0)
+    after: Position = (instances.RANK_WITHOUT_STATE, text, 0)
     assert instances.instances_page(database, "etl", run.run_id, InstanceFilter(), after=after) == ([], None)
     assert dag_list.dag_list(database, DagFilter(dag_id=text)).dags == []
     assert dag_list.dag_list(database, DagFilter(), after=text).dags == []

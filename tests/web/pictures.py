@@ -80,13 +80,13 @@ with DAG("daily_sales", schedule="@daily", start_date=dt.datetime({year}, {month
 '''
 
 
-def take(folder: Path, *, days: int = 14, chromium: str = "/usr/bin/chromium") -> None:
+def take(folder: Path, browser: Any, *, days: int = 14) -> None:
     """Write the pictures to a folder.
 
     Args:
         folder: Existing folder.
+        browser: Browser of Playwright.
         days: Number of days of which the service shows runs.
-        chromium: Path of the browser.
     """
     with tempfile.TemporaryDirectory(prefix="shop-") as home:
         today = dt.datetime.now(dt.UTC).date()
@@ -99,7 +99,7 @@ def take(folder: Path, *, days: int = 14, chromium: str = "/usr/bin/chromium") -
         with _service(Path(home)) as url:
             _wait_for_runs(Path(home), days)
             password = Path(home, "admin-password").read_text().strip()
-            _photograph(url, password, folder, chromium)
+            _photograph(url, password, folder, browser)
 
 
 @contextmanager
@@ -145,41 +145,44 @@ def _found(look: Any, patience: float = 300.0) -> Any:
         time.sleep(0.2)
 
 
-def _photograph(url: str, password: str, folder: Path, chromium: str) -> None:
-    from playwright.sync_api import sync_playwright
+def _photograph(url: str, password: str, folder: Path, browser: Any) -> None:
+    page = browser.new_page(base_url=url, viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme="light")
+    page.goto("/login")
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", password)
+    page.click("button:has-text('Log in')")
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(base_url=url, viewport={"width": _WIDTH, "height": _HEIGHT}, color_scheme="light")
-        page.goto("/login")
-        page.fill("input[name=username]", "admin")
-        page.fill("input[name=password]", password)
-        page.click("button:has-text('Log in')")
+    def shoot(name: str) -> None:
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(_SETTLING_MS)
+        bottom = page.evaluate("Math.ceil(document.querySelector('main').getBoundingClientRect().bottom)")
+        page.screenshot(path=folder / name, clip={"x": 0, "y": 0, "width": _WIDTH, "height": min(bottom, _HEIGHT)})
 
-        def shoot(name: str) -> None:
-            page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(_SETTLING_MS)
-            bottom = page.evaluate("Math.ceil(document.querySelector('main').getBoundingClientRect().bottom)")
-            page.screenshot(path=folder / name, clip={"x": 0, "y": 0, "width": _WIDTH, "height": min(bottom, _HEIGHT)})
-
-        page.goto("/")
-        shoot("home.png")
-        page.goto("/dags/daily_sales")
-        shoot("grid.png")
-        page.goto("/browse/instances?state=failed")
-        page.click("table a:has-text('load.FR')")
-        shoot("task.png")
-        page.click("a:has-text('Flow:')")
-        shoot("chunks.png")
-        page.click("a:text-is('Open')")
-        shoot("entry.png")
-        browser.close()
+    page.goto("/")
+    shoot("home.png")
+    page.goto("/dags/daily_sales")
+    shoot("grid.png")
+    page.goto("/browse/instances?state=failed")
+    page.click("table a:has-text('load.FR')")
+    shoot("task.png")
+    page.click("a:has-text('Flow:')")
+    shoot("chunks.png")
+    page.click("a:text-is('Open')")
+    shoot("entry.png")
+    page.close()
 
 
 def main() -> None:
+    """Take the pictures with the browser of this machine."""
+    from playwright.sync_api import sync_playwright
+
     parser = argparse.ArgumentParser(description="Take the pictures of the documentation again.")
     parser.add_argument("folder", type=Path)
-    take(parser.parse_args().folder, chromium=shutil.which("chromium") or "chromium")
+    folder = parser.parse_args().folder
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        take(folder, browser)
+        browser.close()
 
 
 if __name__ == "__main__":

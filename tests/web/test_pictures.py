@@ -1,6 +1,7 @@
 """The pictures of the documentation can be taken again, from a service that runs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.mark.slow
-def test_each_picture_is_taken_from_a_running_service(tmp_path: Path, chromium: str) -> None:
-    pictures.take(tmp_path, days=3, chromium=chromium)
+def test_each_picture_is_taken_from_a_running_service(tmp_path: Path, _browser: Any) -> None:
+    pictures.take(tmp_path, _browser, days=3)
     for name in pictures.NAMES:
         data = (tmp_path / name).read_bytes()
         assert data.startswith(_PNG)

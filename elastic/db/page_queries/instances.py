@@ -27,14 +27,15 @@ _ORDER = (
     TaskState.SCHEDULED,
     TaskState.UPSTREAM_FAILED,
 )
-_NO_STATE = len(_ORDER)
+#: Rank of an instance that has no state yet.
+RANK_WITHOUT_STATE = len(_ORDER)
 _RANKS: Mapping[str, int] = {
     **{str(state): rank for rank, state in enumerate(_ORDER)},
-    str(TaskState.SUCCESS): _NO_STATE + 1,
-    str(TaskState.SKIPPED): _NO_STATE + 2,
-    str(TaskState.REMOVED): _NO_STATE + 3,
+    str(TaskState.SUCCESS): RANK_WITHOUT_STATE + 1,
+    str(TaskState.SKIPPED): RANK_WITHOUT_STATE + 2,
+    str(TaskState.REMOVED): RANK_WITHOUT_STATE + 3,
 }
-_RANK: ColumnElement[int] = case(_RANKS, value=_ti.state, else_=_NO_STATE)
+_RANK: ColumnElement[int] = case(_RANKS, value=_ti.state, else_=RANK_WITHOUT_STATE)
 
 #: Maximum number of ids, and of ids of tasks, that a search for similar ones reads in each direction.
 _MAX_NEAR, _MAX_NEAR_TASKS = 200, 20
@@ -122,7 +123,7 @@ def instances_page(
     if len(rows) <= limit:
         return shown, None
     last = shown[-1]
-    rank = _NO_STATE if last.state is None else _RANKS[last.state]
+    rank = RANK_WITHOUT_STATE if last.state is None else _RANKS[last.state]
     return shown, (rank, last.task_id, last.map_index)
 
 
