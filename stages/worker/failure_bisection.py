@@ -106,7 +106,8 @@ class FailureBisection:
                 entries = reader.parse_each(self.reference, block)
             return entries if isinstance(entries, LazyLines | LinesOrBad | TableEntries) else list(entries)
         except RAISED as error:
-            failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function=READER)
+            place = f"the entries from {self.place(0)} on"
+            failure = failure_of(error, chunk_id=self.chunk_id, place=place, function=READER)
             raise NotToleratedError(failure) from error
 
     def run(self, entries: Sequence[Any], first: int = 0, stop: int | None = None) -> BisectedChunk:

@@ -260,7 +260,9 @@ def test_a_reader_that_cannot_parse_is_a_failure_that_names_the_reference() -> N
     reply = read_by(Reading(lambda: b"", raising(ValueError("torn")))).work(by_reference("good", "bad"))
     assert reply.failure is not None
     assert not reply.source_unreadable
-    assert str(reply.failure) == "the reader failed on ('bad',) (chunk 1): ValueError: torn"
+    assert (
+        str(reply.failure) == "the reader failed on the entries from entry 0 of ('bad',) on (chunk 1): ValueError: torn"
+    )
 
 
 def test_a_payload_that_was_changed_is_refused_with_its_chunk() -> None:
