@@ -40,6 +40,11 @@ class Deployment:
     settings: Mapping[str, Any]
 
     @property
+    def renewal_interval(self) -> float:
+        """Seconds between renewals of leases and heartbeats: two of them may fail before a lease ends."""
+        return min(self.heartbeat, self.lease / 3)
+
+    @property
     def executors_by_queue(self) -> Mapping[str, str] | None:
         """Names of the executors by queue; None if one executor has all queues."""
         return {queue: queue for queue in (DEFAULT_QUEUE, *self.queues)} if self.queues else None

@@ -3,13 +3,11 @@
 import contextlib
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from elastic.config.secret_mask import masked
-from elastic.core.backoff import Backoff
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.db import transitions
@@ -19,12 +17,12 @@ from elastic.db.stores.workers import places_by_queue
 from elastic.db.transitions import RunClaim
 from elastic.executors.executor import Executor, ExecutorEvent
 from elastic.executors.registry import executor_by_queue
-from elastic.scheduler.attempts.process_identity import ProcessIdentity
+from elastic.scheduler.attempts.process_identity import ProcessIdentity, new_owner
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
 from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
-from elastic.scheduler.supervisor.lease_keeper import KeeperSetup, LeaseKeeper
-from elastic.scheduler.supervisor.state_changes import OUTAGES
+from elastic.scheduler.supervisor.lease_keeper import LeaseKeeper
+from elastic.scheduler.supervisor.state_changes import OUTAGE_BACKOFF, OUTAGES
 from elastic.service.backfill_planner import BackfillPlanner
 from elastic.service.figures import MasterFigures
 from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
@@ -39,9 +37,6 @@ from elastic.service.stored_dags import StoredDags
 
 #: Shortest sleep after a transaction on a SQLite file that several masters share (seconds).
 _MIN_BREATH_SECONDS = 0.02
-
-#: Delays between tries while the database is away.
-_OUTAGE_BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +90,7 @@ class SchedulerMaster:
         settings = deployment.settings
         self._interval: float = settings["scheduler.loop_interval"]
         self._grace: float = settings["scheduler.grace_timeout"]
-        self.owner = f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}"
+        self.owner = new_owner()
         self._folder = (options.folder or deployment.dags_folder).absolute()
         dags = StoredDags(deployment.database)
         self._planner = Planner(
@@ -111,15 +106,7 @@ class SchedulerMaster:
         self._callbacks = CallbackQueue(FileCallbackRunner(deployment, self._sources), say)
         self._groups = RunGroups(deployment, dags, self._executor, self._callbacks, self.owner, say)
         self._parser = ParserProcess(self._parser_setup(), settings["scheduler.scan_interval"])
-        self._keeper = LeaseKeeper(
-            KeeperSetup(
-                database=deployment.database,
-                owner=self.owner,
-                lease=deployment.lease,
-                interval=self._heartbeat_interval,
-                say=say,
-            )
-        )
+        self._keeper = LeaseKeeper.of(deployment, "the master", self.owner, say)
         self._sender = SenderProcess(deployment, say)
         self._signals = DeferredSignals()
         self._job_id = 0
@@ -241,16 +228,12 @@ class SchedulerMaster:
                 if count:
                     self._say(f"master {owner} has exited; {count} of its runs may be taken over")
 
-    @property
-    def _heartbeat_interval(self) -> float:
-        return min(self._deployment.heartbeat, self._deployment.lease / 3)
-
     def _send_heartbeat(self) -> None:
         """Renew the leases of attempts and runs, and send the heartbeat of the job, if they are due."""
         if time.monotonic() < self._heartbeat_at:
             return
         database, deployment = self._deployment.database, self._deployment
-        interval = self._heartbeat_interval
+        interval = self._deployment.renewal_interval
         self._heartbeat_at = time.monotonic() + interval
         held = transitions.renew(database, self.owner, deployment.lease)
         self._groups.check(held, transitions.renew_claims(database, self.owner, deployment.lease))
@@ -314,7 +297,7 @@ class SchedulerMaster:
             outage.began_at = time.monotonic()
             self._say(f"{error_text(error).removesuffix('.')}; the tasks of this master go on, and it tries again.")
         outage.tries += 1
-        outage.retry_at = time.monotonic() + _OUTAGE_BACKOFF.delay(outage.tries)
+        outage.retry_at = time.monotonic() + OUTAGE_BACKOFF.delay(outage.tries)
 
     def _is_back(self) -> bool:
         """Wait until the next try, then go on with the runs and tasks that this master still holds."""
@@ -329,7 +312,7 @@ class SchedulerMaster:
         attempts = transitions.renew(database, self.owner, lease)
         claims = transitions.renew_claims(database, self.owner, lease)
         # Other masters need a moment to renew their leases as well.
-        quiet = self._heartbeat_interval if self._has_peers else 0.0
+        quiet = self._deployment.renewal_interval if self._has_peers else 0.0
         events = self._groups.resume(self._folder, attempts, claims, quiet)
         self._heartbeat_at, self._plan_at = 0.0, time.monotonic() + quiet
         took = time.monotonic() - outage.began_at

@@ -2,12 +2,10 @@
 
 import hashlib
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from elastic.core.backoff import Backoff
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.dag.ids import TaskKey
@@ -19,23 +17,20 @@ from elastic.db.stores.jobs import WORKER_JOB, end_job, heartbeat, start_job
 from elastic.executors.executor import ExecutorEvent
 from elastic.executors.local import LocalExecutor
 from elastic.scheduler.attempts.attempt_request import command_of, request_of, shown_command
-from elastic.scheduler.attempts.process_identity import ProcessIdentity, host_and_boot
+from elastic.scheduler.attempts.process_identity import host_and_boot, new_owner
 from elastic.scheduler.commands.run_task import record_result
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
-from elastic.scheduler.supervisor.lease_keeper import KeeperSetup, LeaseKeeper
+from elastic.scheduler.supervisor.lease_keeper import LeaseKeeper
 from elastic.scheduler.supervisor.running_attempts import RunningAttempt, deadline_after, lost_result
-from elastic.scheduler.supervisor.state_changes import OUTAGES
+from elastic.scheduler.supervisor.state_changes import OUTAGE_BACKOFF, OUTAGES
 from elastic.service.file_runners import FileAttemptRunner
 from elastic.service.parsing.last_good_sources import LastGoodSources
 from elastic.service.stored_dags import StoredDags
 
 #: Seconds between looks for attempts: after one was found, and at most.
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.1, 1.0
-
-#: Delays between tries while the database is away.
-_OUTAGE_BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,20 +71,11 @@ class TaskWorker:
         # Processes that are forked from this one mask the same secrets.
         hide_known_secrets()
         self._deployment, self._options, self._say = deployment, options, say
-        self.owner = f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}"
+        self.owner = new_owner()
         self._host, _ = host_and_boot()
         self._dags = StoredDags(deployment.database)
         self._executor = LocalExecutor(options.concurrency)
-        self._interval = min(deployment.heartbeat, deployment.lease / 3)
-        self._keeper = LeaseKeeper(
-            KeeperSetup(
-                database=deployment.database,
-                owner=self.owner,
-                lease=deployment.lease,
-                interval=self._interval,
-                say=say,
-            )
-        )
+        self._keeper = LeaseKeeper.of(deployment, "the worker", self.owner, say)
         self._signals = DeferredSignals()
         self._job_id = 0
         self._heartbeat_at = self._take_at = 0.0
@@ -168,7 +154,7 @@ class TaskWorker:
         self._tries += 1
         self._heartbeat_at = 0.0
         # Returns early at the end of a task, whose result waits for the database.
-        until = time.monotonic() + _OUTAGE_BACKOFF.delay(self._tries)
+        until = time.monotonic() + OUTAGE_BACKOFF.delay(self._tries)
         with self._signals.deliver():
             while (left := until - time.monotonic()) > 0:
                 self._executor.heartbeat(left)
@@ -184,7 +170,7 @@ class TaskWorker:
             # A master took this worker for dead, for example while the database was away.
             self._job_id = self._start_job()
         self._keeper.beat(self._job_id)
-        self._heartbeat_at = time.monotonic() + self._interval
+        self._heartbeat_at = time.monotonic() + self._deployment.renewal_interval
         for key, one in self._running.items():
             if one.attempt.attempt_uuid not in held or one.attempt.is_overdue:
                 # If it has just finished, its result arrives as an event.

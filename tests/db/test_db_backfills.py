@@ -60,21 +60,21 @@ def test_runs_are_made_within_the_limit_until_all_dates_have_ended(database: Dat
 def test_a_paused_backfill_makes_no_runs_and_a_canceled_one_never_again(database: Database) -> None:
     number = submitted(database).id
     running, paused, canceled = BackfillState.RUNNING, BackfillState.PAUSED, BackfillState.CANCELED
-    assert transitions.set_backfill_state(database, number, paused, [running]).state is paused
+    assert transitions.set_backfill_state(database, number, paused).state is paused
     transitions.carry_out_backfills(database, planned)
     assert queries.runs(database, "etl") == []
-    transitions.set_backfill_state(database, number, running, [paused])
+    transitions.set_backfill_state(database, number, running)
     transitions.carry_out_backfills(database, planned, dag_ids=["other"])
     assert queries.runs(database, "etl") == []
     transitions.carry_out_backfills(database, planned)
     assert len(queries.runs(database, "etl")) == 2
-    assert transitions.set_backfill_state(database, number, canceled, [running, paused]).state is canceled
-    assert transitions.set_backfill_state(database, number, running, [paused]).state is canceled
+    assert transitions.set_backfill_state(database, number, canceled).state is canceled
+    assert transitions.set_backfill_state(database, number, running).state is canceled
     ended(database, [RunState.SUCCESS] * 2)
     transitions.carry_out_backfills(database, planned)
     assert len(queries.runs(database, "etl")) == 2
     with pytest.raises(UnknownRowError, match="backfills list"):
-        transitions.set_backfill_state(database, 10_000, paused, [running])
+        transitions.set_backfill_state(database, 10_000, paused)
 
 
 def test_a_backfill_that_cannot_go_on_fails_with_the_reason(database: Database) -> None:

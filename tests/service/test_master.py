@@ -45,18 +45,6 @@ def _service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     end_all()
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def metadata(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One metadata database after the other."""
-    if request.param != "sqlite":
-        name = "postgres_server" if request.param == "postgresql" else "mariadb_server"
-        url = request.getfixturevalue(name).create_database()
-        found = Database(url)
-        create(found)
-        found.close()
-        monkeypatch.setenv("ELASTIC__DATABASE__URL", url)
-
-
 def test_a_master_makes_each_due_run_once_and_runs_it(home: Path) -> None:
     dag_file(home)
     assert "Adding to queue: elastic run daily first 2016-02-22T00:00:00" in served()

@@ -13,8 +13,6 @@ from elastic.core.errors import UsageError
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db import queries
-from elastic.db.database import Database
-from elastic.db.migration.upgrade import create
 from elastic.db.records import TaskInstanceRow
 from elastic.db.stores.jobs import WORKER_JOB, living_jobs, start_job
 from elastic.executors.executor import Executor
@@ -59,18 +57,6 @@ def _service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ELASTIC__CORE__PARALLELISM", "2")
     yield
     end_all()
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def metadata(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One metadata database after the other."""
-    if request.param != "sqlite":
-        name = "postgres_server" if request.param == "postgresql" else "mariadb_server"
-        url = request.getfixturevalue(name).create_database()
-        found = Database(url)
-        create(found)
-        found.close()
-        monkeypatch.setenv("ELASTIC__DATABASE__URL", url)
 
 
 def written(home: Path) -> Path:

@@ -85,7 +85,7 @@ def test_one_step_or_all_from_a_step_run_again(web: Web, sample: Sample, failed:
     assert {"load.prices", "stats.totals"} <= again < set(sample.dag.task_ids)
     refused = web("operator").submit("/flow/run/one_step/", **asked(failed, step_name="stats.totals"))
     assert refused.status_code == 400
-    assert "cannot run before 'load.prices', which is not done" in refused.json()["detail"]
+    assert "cannot run: 'load.prices' before it is not done; run it first" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_api_runs_a_finished_run_again(api: Api, sample: Sample, failed: Dag
     unknown = client.post(f"/api/v1/dags/etl/runs/{other.run_id}/run-one", json={"task_id": "none"})
     assert (unknown.status_code, unknown.json()["detail"]) == (
         400,
-        "DAG 'etl' has no task 'none'; name one of its tasks.",
+        "DAG 'etl' has no task 'none'; run `elastic tasks list` for all tasks.",
     )
 
 

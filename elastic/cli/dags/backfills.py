@@ -42,28 +42,28 @@ def list_backfills(
 @app.command("pause", epilog="For example: elastic backfills pause 3")
 def pause(backfill_id: BackfillId) -> None:
     """Make no further runs; those that were made go on."""
-    _set(backfill_id, "paused", ("running",))
+    _set(backfill_id, "paused")
 
 
 @app.command("resume", epilog="For example: elastic backfills resume 3")
 def resume(backfill_id: BackfillId) -> None:
     """Make further runs of a paused backfill."""
-    _set(backfill_id, "running", ("paused",))
+    _set(backfill_id, "running")
 
 
 @app.command("cancel", epilog="For example: elastic backfills cancel 3")
 def cancel(backfill_id: BackfillId) -> None:
     """Make no further runs, for good; those that were made go on."""
-    _set(backfill_id, "canceled", ("running", "paused"))
+    _set(backfill_id, "canceled")
 
 
-def _set(backfill_id: int, state: str, expected: tuple[str, ...]) -> None:
+def _set(backfill_id: int, state: str) -> None:
     from elastic.db import transitions
     from elastic.db.open_database import open_database
     from elastic.db.transitions import BackfillState
 
-    wanted, before = BackfillState(state), [BackfillState(one) for one in expected]
-    found = transitions.set_backfill_state(open_database(), backfill_id, wanted, before)
+    wanted = BackfillState(state)
+    found = transitions.set_backfill_state(open_database(), backfill_id, wanted)
     say(f"backfill {found.id} of {found.dag_id} is {found.state}; {found.active} of its runs are active")
     if found.state is not wanted:
         raise typer.Exit(1)

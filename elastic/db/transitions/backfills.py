@@ -131,22 +131,20 @@ def backfill_of(database: Database, backfill_id: int) -> Backfill:
     return database.query(lambda connection: _read(connection, backfill_id))
 
 
-def set_backfill_state(
-    database: Database, backfill_id: int, state: BackfillState, expected: Sequence[BackfillState]
-) -> Backfill:
-    """Pause, resume or cancel a backfill; return it as it is then.
+def set_backfill_state(database: Database, backfill_id: int, state: BackfillState) -> Backfill:
+    """Pause, resume or cancel a backfill; return it as it is then. Nothing changes if it has ended, or is so already.
 
     Args:
         database: The database.
         backfill_id: The backfill.
-        state: The state.
-        expected: States in which it may be; in any other state, nothing changes.
+        state: Paused, running or canceled.
 
     Raises:
         UnknownRowError: The backfill does not exist.
     """
     values = {"state": state, "ended_at": now() if state.is_final else None}
-    change = update(table).where(_row.id == backfill_id, _row.state.in_(expected)).values(**values)
+    before = [one for one in BackfillState if not one.is_final and one is not state]
+    change = update(table).where(_row.id == backfill_id, _row.state.in_(before)).values(**values)
 
     def work(connection: Connection, _: bool) -> Backfill:
         done = connection.execute(change).rowcount == 1

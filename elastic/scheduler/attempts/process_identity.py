@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+import uuid
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,11 @@ class ProcessIdentity:
 
     def __str__(self) -> str:
         return f"{self.boot_id}/{self.pid}/{self.started}"
+
+
+def new_owner() -> str:
+    """Return a name under which this process holds leases; no other call returns the same."""
+    return f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}"
 
 
 def release_leases_of_dead_processes(database: Database, dag_id: str) -> None:

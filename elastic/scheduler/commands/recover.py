@@ -1,11 +1,10 @@
 """Recovery in Synergy's run modes: run a timeperiod again from the start, from its failures, or from one task."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
 from elastic.core.errors import ElasticError, UsageError
 from elastic.dag.dag import DAG
-from elastic.dag.states.state import TaskState
 from elastic.dag.timetable.timeperiod import logical_date_of
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunMode, RunType, TaskInstanceRow
@@ -13,7 +12,9 @@ from elastic.scheduler.attempts.process_identity import release_leases_of_dead_p
 from elastic.scheduler.catalog.dag_catalog import store
 from elastic.scheduler.commands.backfill import BackfillOptions, Summary, supervise
 from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import Overrides
+from elastic.scheduler.decisions.run_modes import states_of, tasks_to_clear
 from elastic.scheduler.deployment import Deployment
 
 #: Sources of the run mode, highest precedence first.
@@ -98,7 +99,8 @@ def run_timeperiod(
     if run is None and mode is not RunMode.NOMINAL:
         raise UsageError(f"DAG {dag.dag_id!r} was never run for {timeperiod!r}; `elastic backfill` runs it.")
     states = states_of(queries.instances(deployment.database, run.dag_id, [run.run_id])) if run else {}
-    part, cleared = _part(dag, mode, task_id, states)
+    cleared = tasks_to_clear(DagSpec.of(dag), states, mode, task_id)
+    part = dag.subset(cleared) if mode is RunMode.RUN_ONE else dag
     if run is None:
         digests = store(deployment, dag)
         made = new_run(dag.dag_id, dag.schedule, dag.schedule.interval_of(check_logical_date(date)), RunType.MANUAL)
@@ -122,41 +124,6 @@ def _find_run(deployment: Deployment, dag: DAG, text: str) -> tuple[DagRun | Non
         return run, run.logical_date
     date = logical_date_of(text, dag.schedule)
     return queries.run_at(deployment.database, dag.dag_id, date), date
-
-
-def _part(
-    dag: DAG, mode: RunMode, task_id: str | None, states: Mapping[str, set[TaskState | None]]
-) -> tuple[DAG, set[str]]:
-    """Return the tasks to run, as a DAG, and the ids of the tasks to clear before."""
-    if mode is RunMode.NOMINAL:
-        return dag, set(dag.task_ids)
-    if mode is RunMode.RECOVERY:
-        return dag, {one for one in dag.task_ids if not is_done(states.get(one))}
-    task = dag.get_task(task_id or "")
-    before = [one.task_id for one in task.upstream_list if not is_done(states.get(one.task_id))]
-    if before:
-        raise UsageError(
-            f"task {task.task_id!r} cannot run: {', '.join(map(repr, before))} before it "
-            f"{'is' if len(before) == 1 else 'are'} not done; run {'it' if len(before) == 1 else 'them'} first."
-        )
-    if mode is RunMode.RUN_ONE:
-        return dag.subset([task.task_id]), {task.task_id}
-    after = {task.task_id, *(one.task_id for one in task.get_flat_relatives(upstream=False))}
-    return dag, after
-
-
-def states_of(rows: Iterable[TaskInstanceRow]) -> dict[str, set[TaskState | None]]:
-    """Return the states of the copies of each task."""
-    found: dict[str, set[TaskState | None]] = {}
-    for one in rows:
-        found.setdefault(one.task_id, set()).add(one.state)
-    return found
-
-
-def is_done(states: Iterable[TaskState | None] | None) -> bool:
-    """Return whether all copies of a task succeeded or were skipped; removed ones do not count."""
-    found = [state for state in states or () if state is not TaskState.REMOVED]
-    return bool(found) and all(state is not None and state.is_success for state in found)
 
 
 def _check_inactive(deployment: Deployment, run: DagRun, timeperiod: str) -> None:

@@ -1,13 +1,11 @@
 """Run a finished run of a stored DAG again, in a mode of Synergy, by a master of the scheduler service."""
 
-from collections.abc import Sequence
-
 from elastic.core.errors import UsageError
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import DagRun, RunMode, TaskInstanceRow
-from elastic.scheduler.commands.recover import is_done, states_of
 from elastic.scheduler.decisions.dag_spec import DagSpec
+from elastic.scheduler.decisions.run_modes import states_of, tasks_to_clear
 
 
 def active_instance(database: Database, run: DagRun) -> TaskInstanceRow | None:
@@ -25,12 +23,11 @@ def rerun_stored(
         database: The database.
         dag: The version of the DAG with which the run was made.
         run: The run, which has ended; see `active_instance`.
-        mode: nominal runs all tasks again; recovery those that are not done; run_one one task; run_from a task and its
-            downstream tasks.
+        mode: The mode; see `tasks_to_clear`.
         task_id: The task of run_one and run_from.
 
     Raises:
-        UsageError: There is no such task, an upstream task is not done, or a command made the run.
+        UsageError: A command made the run, or as in `tasks_to_clear`.
     """
     if not run.is_served:
         raise UsageError(
@@ -38,23 +35,6 @@ def rerun_stored(
             "`elastic recover`, `elastic run-one` or `elastic run-from`."
         )
     rows = queries.instances(database, run.dag_id, [run.run_id])
-    chosen = _tasks_to_clear(dag, rows, mode, task_id)
+    chosen = tasks_to_clear(dag, states_of(rows), mode, task_id)
     keys = [one.key for one in rows if one.task_id in chosen]
     return transitions.rerun_served(database, run.dag_id, run.run_id, keys, mode=mode, task_id=task_id), len(keys)
-
-
-def _tasks_to_clear(
-    dag: DagSpec, rows: Sequence[TaskInstanceRow], mode: RunMode, task_id: str | None
-) -> frozenset[str]:
-    if mode is RunMode.NOMINAL:
-        return frozenset(dag.tasks)
-    states = states_of(rows)
-    if mode is RunMode.RECOVERY:
-        return frozenset(one for one in dag.tasks if not is_done(states.get(one)))
-    if task_id is None or task_id not in dag.tasks:
-        raise UsageError(f"DAG {dag.dag_id!r} has no task {task_id!r}; name one of its tasks.")
-    before = [one for one in dag.tasks[task_id].upstream if not is_done(states.get(one))]
-    if before:
-        raise UsageError(f"task {task_id!r} cannot run before {before[0]!r}, which is not done; run that task first.")
-    after = dag.reachable([task_id], upstream=False) if mode is RunMode.RUN_FROM else frozenset()
-    return after | {task_id}

@@ -26,7 +26,7 @@ from elastic.executors.local import SequentialExecutor
 from elastic.scheduler.attempts.attempt_log import log_path
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, new_instance, request_of
 from elastic.scheduler.attempts.lease import claim, renewing_lease
-from elastic.scheduler.attempts.process_identity import ProcessIdentity, release_leases_of_dead_processes
+from elastic.scheduler.attempts.process_identity import new_owner, release_leases_of_dead_processes
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import build_tracker, check_logical_date, make_instances, new_run
@@ -208,7 +208,7 @@ def run_in_process(
         max_tries=before.max_tries,
         run_attempt=run.attempt,
         flow_run_id=before.flow_run_id,
-        lease_owner=f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}",
+        lease_owner=new_owner(),
     )
     queue_request = _queue_request(deployment, task, request, before)
     if not transitions.queue(deployment.database, queue_request) or not claim(deployment, request):

@@ -19,11 +19,12 @@ from elastic.core.text import error_text
 from elastic.db import transitions
 from elastic.db.database import Database
 from elastic.db.stores.jobs import heartbeat
+from elastic.scheduler.deployment import Deployment
 
 #: Heartbeat intervals without a beat after which the keeper renews.
 _LATE_BEATS = 1.5
 
-#: Leases without a beat after which a master counts as hung.
+#: Leases without a beat after which their owner counts as hung.
 _MAX_SILENT_LEASES = 10
 
 #: Time of the last beat (clock of `time.monotonic`, which all processes share), and the id of the job.
@@ -39,41 +40,64 @@ class KeeperSetup:
     owner: str
     #: seconds until a lease that is not renewed expires
     lease: float
-    #: seconds between the renewals of the master itself
+    #: seconds between the renewals of the owner itself
     interval: float
     say: Callable[[str], None]
+    #: what owns the leases, for messages
+    title: str = "the master"
 
     @property
     def max_silence(self) -> float:
-        """Seconds without a beat after which the master counts as hung."""
+        """Seconds without a beat after which the owner counts as hung."""
         return _MAX_SILENT_LEASES * self.lease
 
 
 @dataclass(slots=True)
 class LeaseKeeper:
-    """Process that renews the leases of a master and the heartbeat of its job while the master does not.
+    """Process that renews the leases of its parent and the heartbeat of its job while the parent does not.
 
-    A master renews its leases itself, and beats each time. The keeper acts only if the beat is late: it costs no
-    transaction while the master works. It is a process and not a thread, because the master forks, and a fork copies
-    the locks that a thread holds.
+    The parent is a master, a worker or a command that runs tasks. It renews its leases itself, and beats each time. The
+    keeper acts only if the beat is late: it costs no transaction while the parent works. It is a process and not a
+    thread, because the parent forks, and a fork copies the locks that a thread holds.
 
-    The keeper must not hold runs for a master that cannot drive them. It renews nothing
+    The keeper must not hold what its parent cannot drive. It renews nothing
 
-    - after the master has ended: the kernel kills the keeper with it, and it looks at its parent before each renewal
-    - while the master is stopped (SIGSTOP, a debugger)
-    - after ten leases without a beat, when the master counts as hung
-    - that the master has released or another one has taken over, because the owner of the lease is another then
+    - after the parent has ended: the kernel kills the keeper with it, and it looks at its parent before each renewal
+    - while the parent is stopped (SIGSTOP, a debugger)
+    - after ten leases without a beat, when the parent counts as hung
+    - that the parent has released or another one has taken over, because the owner of the lease is another then
     """
 
     setup: KeeperSetup
     _process: BaseProcess | None = None
     _beat: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, _BEAT.size))
 
-    def beat(self, job_id: int) -> None:
-        """Report that the master works and has just renewed its leases; start the process if none runs.
+    @classmethod
+    def of(cls, deployment: Deployment, title: str, owner: str, say: Callable[[str], None]) -> "LeaseKeeper":
+        """Return a keeper of the leases of this process.
 
         Args:
-            job_id: The present job of the master.
+            deployment: Database and lengths of leases.
+            title: What this process is, for messages: `the master`.
+            owner: Owner of the leases.
+            say: Receives messages.
+        """
+        return cls(
+            KeeperSetup(
+                database=deployment.database,
+                owner=owner,
+                lease=deployment.lease,
+                interval=deployment.renewal_interval,
+                say=say,
+                title=title,
+            )
+        )
+
+    def beat(self, job_id: int) -> None:
+        """Report that this process works and has just renewed its leases; start the keeper if none runs.
+
+        Args:
+            job_id: The present job of this process.
         """
         _BEAT.pack_into(self._beat, 0, time.monotonic(), job_id)
         if self._process is not None and not self._process.is_alive():
@@ -109,7 +133,7 @@ def _keep(setup: KeeperSetup, beat: mmap.mmap, parent: int) -> None:
             continue
         is_hung = time.monotonic() - beat_at > setup.max_silence
         if is_hung and not has_said:
-            setup.say(f"the master has made no progress for {setup.max_silence:g} s; its leases are renewed no more")
+            setup.say(f"{setup.title} has made no progress for {setup.max_silence:g} s; its leases are renewed no more")
         has_said = is_hung
         renewed_at = time.monotonic()
         if os.getppid() != parent:

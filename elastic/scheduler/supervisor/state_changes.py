@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, insert
 
+from elastic.core.backoff import Backoff
 from elastic.core.text import error_text
 from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
@@ -47,6 +48,9 @@ class StateChanges:
 
 #: Errors after which the same changes may be applied again.
 OUTAGES = (DatabaseBusyError, DatabaseUnavailableError)
+
+#: Delays between tries of a service while the database is away.
+OUTAGE_BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 def apply(database: Database, changes: StateChanges) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
@@ -18,7 +17,7 @@ from elastic.db.records import AttemptResult, DagRun
 from elastic.db.stores.jobs import TRIGGERER_JOB, end_job, heartbeat, living_jobs, start_job
 from elastic.executors.executor import Executor
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
-from elastic.scheduler.attempts.process_identity import ProcessIdentity
+from elastic.scheduler.attempts.process_identity import new_owner
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.decisions.run_tracker import RunTracker
@@ -26,7 +25,7 @@ from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, why_ended
 from elastic.scheduler.supervisor.active_runs import requeue_orphaned_runs
 from elastic.scheduler.supervisor.due_callbacks import LoadedDagCallbacks
-from elastic.scheduler.supervisor.lease_keeper import KeeperSetup, LeaseKeeper
+from elastic.scheduler.supervisor.lease_keeper import LeaseKeeper
 from elastic.scheduler.supervisor.run_group import WAITING, GroupSetup, RunGroup
 from elastic.scheduler.supervisor.state_changes import StateChanges, apply
 
@@ -70,7 +69,7 @@ class Supervisor:
         hide_known_secrets()
         self.deployment, self._job = deployment, job
         self.tracker, self.executor = job.tracker, job.executor
-        self.owner = f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}"
+        self.owner = new_owner()
         self._signals = DeferredSignals()
         self._callbacks = LoadedDagCallbacks(deployment, job.dag, {run.run_id: run for run in job.runs}, say)
         setup = GroupSetup(
@@ -88,15 +87,7 @@ class Supervisor:
         self.group.dispatcher.wait_mode = self._wait_mode
         self._triggerer_checked_at = float("-inf")
         self._has_triggerer = False
-        self._keeper = LeaseKeeper(
-            KeeperSetup(
-                database=deployment.database,
-                owner=self.owner,
-                lease=deployment.lease,
-                interval=self._heartbeat_interval,
-                say=say,
-            )
-        )
+        self._keeper = LeaseKeeper.of(deployment, "the command", self.owner, say)
         #: why instances wait for a condition that can never be met
         self.stuck: list[str] = []
         self._heartbeat_at = 0.0
@@ -123,7 +114,7 @@ class Supervisor:
         group.dispatcher.read_pools()
         group.expire_lost_leases()
         self._callbacks.call_left()
-        self._heartbeat_at = time.monotonic() + self._heartbeat_interval
+        self._heartbeat_at = time.monotonic() + self.deployment.renewal_interval
         while True:
             group.begin_runs()
             ready = group.turn(self.executor.get_event_buffer().values())
@@ -138,15 +129,11 @@ class Supervisor:
         self._callbacks.finish()
         apply(self.deployment.database, StateChanges(log_lines=self.runs.log.take()))
 
-    @property
-    def _heartbeat_interval(self) -> float:
-        return min(self.deployment.heartbeat, self.deployment.lease / 3)
-
     def _send_heartbeat(self, job_id: int) -> None:
         """Renew the leases of the attempts, and send the heartbeat of the job, if they are due."""
         now = time.monotonic()
         if now >= self._heartbeat_at:
-            self._heartbeat_at = now + self._heartbeat_interval
+            self._heartbeat_at = now + self.deployment.renewal_interval
             held = transitions.renew(self.deployment.database, self.owner, self.deployment.lease)
             heartbeat(self.deployment.database, job_id)
             if not has_native_threads():
@@ -157,7 +144,7 @@ class Supervisor:
     def _wait_mode(self) -> WaitMode:
         """Return how sensors wait: a command leaves the checks to a triggerer only if one is alive."""
         now = time.monotonic()
-        if now - self._triggerer_checked_at > self._heartbeat_interval:
+        if now - self._triggerer_checked_at > self.deployment.renewal_interval:
             self._triggerer_checked_at = now
             living = living_jobs(self.deployment.database, self.deployment.heartbeat, kind=TRIGGERER_JOB)
             self._has_triggerer = bool(living)

@@ -5,11 +5,9 @@ import datetime as dt
 import logging
 import queue
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from elastic.core.backoff import Backoff
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.dag.execution.wait import counted_checks, is_worth_a_line
@@ -19,10 +17,10 @@ from elastic.db.records import LogLine
 from elastic.db.stores.jobs import TRIGGERER_JOB, end_job, fail_dead_jobs, heartbeat, start_job
 from elastic.db.transitions import Checked
 from elastic.scheduler.attempts.log_format import TASK_FORMAT, MessageFormatter, log_file
-from elastic.scheduler.attempts.process_identity import ProcessIdentity
+from elastic.scheduler.attempts.process_identity import new_owner
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
-from elastic.scheduler.supervisor.state_changes import OUTAGES
+from elastic.scheduler.supervisor.state_changes import OUTAGE_BACKOFF, OUTAGES
 from elastic.scheduler.trigger_tools import Tools
 from elastic.service.triggerer.check_schedule import CheckSchedule, Outcome
 from elastic.service.triggerer.check_threads import CheckThreads
@@ -36,9 +34,6 @@ _TAKEN_AT_ONCE, _MAX_IN_HAND = 1000, 10_000
 
 #: Checks that have not ended long after they were given up, from which on the process ends to be started again.
 _MAX_STUCK = 256
-
-#: Delays between tries while the database is away.
-_OUTAGE_BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 class Triggerer:
@@ -56,7 +51,7 @@ class Triggerer:
     def __init__(self, deployment: Deployment, say: Callable[[str], None]) -> None:
         hide_known_secrets()
         self._deployment, self._say = deployment, say
-        self.owner = f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}"
+        self.owner = new_owner()
         self._schedule = CheckSchedule()
         self._threads = CheckThreads(Tools(deployment.database))
         self._signals = DeferredSignals()
@@ -94,7 +89,7 @@ class Triggerer:
             self._failed_tries += 1
             if self._failed_tries == 1:
                 self._say(f"{error_text(error).removesuffix('.')}; the triggerer tries again.")
-            return _OUTAGE_BACKOFF.delay(self._failed_tries)
+            return OUTAGE_BACKOFF.delay(self._failed_tries)
         if self._failed_tries:
             self._failed_tries = 0
             self._say("the database answers again")
@@ -202,13 +197,12 @@ class Triggerer:
         if now < self._heartbeat_at:
             return
         database, deployment = self._deployment.database, self._deployment
-        interval = min(deployment.heartbeat, deployment.lease / 3)
-        self._heartbeat_at = now + interval
+        self._heartbeat_at = now + deployment.renewal_interval
         if self._schedule.count:
             transitions.renew_waits(database, self.owner, deployment.lease)
         if not heartbeat(database, self._job_id):
             self._job_id = start_job(database, TRIGGERER_JOB)
-        fail_dead_jobs(database, interval)
+        fail_dead_jobs(database, deployment.renewal_interval)
 
     def _stop(self, state: str) -> None:
         """Record the last results, and give up the leases."""

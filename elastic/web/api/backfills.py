@@ -25,13 +25,6 @@ BackfillId = Annotated[int, Path(ge=1, lt=2**62)]
 #: Maximum number of backfills in a list.
 _MAX_LISTED = 500
 
-#: States from which a backfill gets each state that a client may give it.
-_BEFORE = {
-    BackfillState.PAUSED: (BackfillState.RUNNING,),
-    BackfillState.RUNNING: (BackfillState.PAUSED,),
-    BackfillState.CANCELED: (BackfillState.RUNNING, BackfillState.PAUSED),
-}
-
 
 class NewBackfill(BaseModel, extra="forbid"):
     """Backfill to start."""
@@ -88,7 +81,7 @@ def get_backfill(request: Request, backfill_id: BackfillId) -> Response:
 def change_backfill(request: Request, backfill_id: BackfillId, change: BackfillChange) -> Response:
     """Pause, resume or cancel a backfill. Runs that were made go on."""
     wanted = BackfillState(change.state)
-    found = transitions.set_backfill_state(context_of(request).database, backfill_id, wanted, _BEFORE[wanted])
+    found = transitions.set_backfill_state(context_of(request).database, backfill_id, wanted)
     if found.state is not wanted:
         raise Conflict(f"Backfill {found.id} of DAG {found.dag_id!r} is {found.state} and cannot become {wanted}.")
     return answer(request, found)
