@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +18,19 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from elastic.core.errors import ElasticError
 from elastic.db.database import Database
 from elastic.db.schema import dag_run
+from tests.command_process import until
 
-#: Files of the pictures, and the part of the documentation that has each.
+#: File names of the pictures.
 NAMES = ("home.png", "grid.png", "task.png", "chunks.png", "entry.png")
 
 _WIDTH, _HEIGHT = 1280, 800
 
 #: Milliseconds after which a page has drawn its canvas and shows that it is live.
 _SETTLING_MS = 500
+
+_URL = re.compile(r"http://[\d.]+:\d+")
 
 _COMMAND = (sys.executable, "-m", "elastic")
 
@@ -96,21 +97,21 @@ def take(folder: Path, browser: Any, *, days: int = 14) -> None:
         text = _DAG_FILE.format(bad_day=bad, year=first.year, month=first.month, day=first.day)
         (dags / "daily_sales.py").write_text(text)
         _elastic(Path(home), "dags", "init")
-        with _service(Path(home)) as url:
-            _wait_for_runs(Path(home), days)
+        with _service(Path(home), days) as url:
             password = Path(home, "admin-password").read_text().strip()
             _photograph(url, password, folder, browser)
 
 
 @contextmanager
-def _service(home: Path) -> Iterator[str]:
-    """Run `elastic standalone` in a home, and yield its address."""
-    with (home / "output").open("w+") as output:
-        service = subprocess.Popen(
-            [*_COMMAND, "standalone", "-p", "0"], env=_environment(home), stdout=output, stderr=subprocess.STDOUT
-        )
+def _service(home: Path, days: int) -> Iterator[str]:
+    """Run `elastic standalone` in a home, and yield its address once the runs of all days have ended."""
+    path, command = home / "output", [*_COMMAND, "standalone", "-p", "0"]
+    with path.open("w") as output:
+        service = subprocess.Popen(command, env=_environment(home), stdout=output, stderr=subprocess.STDOUT, text=True)
         try:
-            yield _found(lambda: re.search(r"http://[\d.]+:\d+", (home / "output").read_text())).group()
+            until(lambda: _URL.search(path.read_text()) is not None, service)
+            until(lambda: _ended_runs(home) >= days, service)
+            yield _URL.findall(path.read_text())[0]
         finally:
             service.terminate()
             service.wait(60)
@@ -125,24 +126,13 @@ def _environment(home: Path) -> dict[str, str]:
     return {**kept, "ELASTIC_HOME": str(home)}
 
 
-def _wait_for_runs(home: Path, days: int) -> None:
-    database = Database(f"sqlite:///{home}/elastic.db")
+def _ended_runs(home: Path) -> int:
     ended = select(func.count()).where(dag_run.c.ended_at.is_not(None), dag_run.c.dag_id == "daily_sales")
-    _found(lambda: database.query(lambda connection: connection.execute(ended).scalar_one()) >= days)
-    database.close()
-
-
-def _found(look: Any, patience: float = 300.0) -> Any:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            if found := look():
-                return found
-        except ElasticError:
-            pass  # the service has not made its database yet
-        if time.monotonic() > deadline:
-            raise TimeoutError("the service did not get ready")
-        time.sleep(0.2)
+    database = Database(f"sqlite:///{home}/elastic.db")
+    try:
+        return int(database.query(lambda connection: connection.execute(ended).scalar_one()))
+    finally:
+        database.close()
 
 
 def _photograph(url: str, password: str, folder: Path, browser: Any) -> None:
