@@ -58,7 +58,7 @@ KINDS: Mapping[str, ConnectionKind] = MappingProxyType(
 )
 
 
-def check_extra(kind: str, given: Iterable[str]) -> None:
+def check_extra(conn_id: str, kind: str, given: Iterable[str]) -> None:
     """Check the names of the extra settings of a connection. Those of an unknown kind are not checked.
 
     Raises:
@@ -72,4 +72,4 @@ def check_extra(kind: str, given: Iterable[str]) -> None:
         if name not in known:
             near = closest_name(name, known)
             hint = f"did you mean {near!r}?" if near else f"it has {', '.join(known) or 'none'}."
-            raise UsageError(f"a connection of the kind {kind!r} has no extra setting {name!r}; {hint}")
+            raise UsageError(f"connection {conn_id!r} of the kind {kind!r} has no extra setting {name!r}; {hint}")

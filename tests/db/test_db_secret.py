@@ -175,6 +175,24 @@ def test_an_id_that_is_taken_is_not_overwritten_unless_asked(database: Database,
     assert store.get("warehouse") == other
 
 
+def test_an_unknown_extra_setting_is_refused_however_a_connection_is_stored(
+    sqlite_database: Database, cipher: Cipher
+) -> None:
+    store = ConnectionStore(sqlite_database, cipher)
+    store.add(Connection(conn_id="post", kind="smtp"))
+    fields = {"kind": "smtp", "extra": {"startls": "require"}}
+    wrong = Connection(conn_id="new", **fields)  # type: ignore[arg-type]
+    for store_it in (
+        lambda: store.add(wrong),
+        lambda: store.add_all([WAREHOUSE, wrong]),
+        lambda: store.put({"conn_id": "new", **fields}, is_new=True),
+        lambda: store.put({"conn_id": "post", **fields}, is_new=False),
+    ):
+        with pytest.raises(UsageError, match="has no extra setting 'startls'; did you mean 'starttls'"):
+            store_it()
+    assert store.all() == [Connection(conn_id="post", kind="smtp")]
+
+
 def test_what_isnt_defined_is_named(database: Database, cipher: Cipher) -> None:
     connections, variables = ConnectionStore(database, cipher), VariableStore(database, cipher)
     for refused in (connections.get, connections.delete):

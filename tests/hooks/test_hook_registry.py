@@ -74,10 +74,11 @@ def test_a_mail_server_is_tested_by_a_command(
 
 
 def test_an_unknown_extra_setting_is_refused_with_the_similar_one() -> None:
-    check_extra("postgresql", ["sslmode"])
-    check_extra("smtp", ["starttls"])
-    with pytest.raises(UsageError, match="the kind 'smtp' has no extra setting 'startls'; did you mean 'starttls'"):
-        check_extra("smtp", ["startls"])
+    check_extra("dw", "postgresql", ["sslmode"])
+    check_extra("post", "smtp", ["starttls"])
+    said = "connection 'post' of the kind 'smtp' has no extra setting 'startls'; did you mean 'starttls'"
+    with pytest.raises(UsageError, match=said):
+        check_extra("post", "smtp", ["startls"])
 
 
 AIRFLOW: dict[str, Any] = {
@@ -115,15 +116,17 @@ def test_connections_of_airflow_are_imported(home: Path, capsys: pytest.CaptureF
     ("change", "said"),
     [
         ({"extra": "{"}, "the field 'extra' of connection 'c' must be a JSON object."),
-        ({"port": "5432"}, "the field 'port' of connection 'c' is invalid; correct it."),
+        ({"port": "5432"}, "the field 'port' of connection 'c' is missing or invalid; correct it."),
+        ({"password": ["x"]}, "the field 'password' of connection 'c' is missing or invalid; correct it."),
         ({"pass": "x"}, "connection 'c' has the unknown field 'pass'; remove it."),
-        ({"conn_type": None}, "the field 'conn_type' of connection 'c' is invalid; correct it."),
+        ({"conn_type": None}, "the field 'conn_type' of connection 'c' is missing or invalid; correct it."),
     ],
 )
-def test_an_invalid_connection_of_airflow_is_named(
-    home: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+@pytest.mark.parametrize("kind_field", ["conn_type", "kind"])
+def test_an_invalid_connection_of_a_file_is_named(
+    home: Path, capsys: pytest.CaptureFixture[str], kind_field: str, change: dict[str, Any], said: str
 ) -> None:
-    path = home / "airflow.json"
-    path.write_text(json.dumps({"c": {"conn_type": "postgres", **change}}))
+    path = home / "connections.json"
+    path.write_text(json.dumps({"c": {"conn_type": "postgres", **change}}).replace("conn_type", kind_field))
     assert run("connections", "import", str(path)) == 2
-    assert capsys.readouterr().err == f"error: {path}: {said}\n"
+    assert capsys.readouterr().err == f"error: {path}: {said.replace('conn_type', kind_field)}\n"

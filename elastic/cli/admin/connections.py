@@ -69,7 +69,6 @@ def add(
     """
     from dataclasses import replace
 
-    from elastic.config.connection_kinds import check_extra
     from elastic.hooks.connection import Connection
 
     if bool(url) == bool(kind):
@@ -86,7 +85,6 @@ def add(
             schema=schema or None,
             extra=_extra(extra),
         )
-    check_extra(given.kind, given.extra)
     if ask_password:
         given = replace(given, password=typer.prompt("Password", hide_input=True, err=True))
     _store().add(given, overwrite=overwrite)
@@ -135,8 +133,9 @@ def import_connections(
     The file is one of `elastic connections export`, or of `airflow connections export`.
     """
     from elastic.cli.admin.import_export import read_document
+    from elastic.cli.admin.imported_connections import imported_connection
 
-    read = [_read(conn_id, value, path) for conn_id, value in read_document(path).items()]
+    read = [imported_connection(conn_id, value, path) for conn_id, value in read_document(path).items()]
     _store().add_all(read, overwrite=overwrite)
     say(f"{len(read)} connections are stored")
 
@@ -182,17 +181,3 @@ def _extra(text: str) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise UsageError('--extra must be a JSON object, such as {"sslmode": "require"}.')
     return read
-
-
-def _read(conn_id: str, value: Any, path: Path) -> "Connection":
-    from elastic.cli.admin.airflow_connections import airflow_connection
-    from elastic.hooks.connection import Connection
-
-    if isinstance(value, str):
-        return Connection.of_url(value, conn_id)
-    if isinstance(value, dict) and "conn_type" in value:
-        return airflow_connection(conn_id, value, path)
-    known = {"kind", "host", "login", "password", "schema", "port", "extra"}
-    if not isinstance(value, dict) or "kind" not in value or not set(value) <= known:
-        raise UsageError(f"{path}: connection {conn_id!r} must be a URL, or fields among {', '.join(sorted(known))}.")
-    return Connection(conn_id=conn_id, **value)

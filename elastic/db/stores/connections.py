@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete, or_, select, update
 
+from elastic.config.connection_kinds import check_extra
 from elastic.config.secret_mask import hide_all
 from elastic.core.errors import UsageError
 from elastic.core.text import writable
@@ -95,8 +96,9 @@ class ConnectionStore:
             RowExistsError: A new connection has an existing id.
             UnknownRowError: A changed connection has an unknown id.
             MissingKeyError: The connection has secrets and there is no key. Nothing was stored.
+            UsageError: An extra setting is unknown, or a field cannot be stored. Nothing was stored.
         """
-        row = self._row(Connection(**{**fields, "extra": fields.get("extra") or {}}))
+        row = self._checked_row(Connection(**{**fields, "extra": fields.get("extra") or {}}))
         kept = {name for name in ("password", "extra") if fields.get(name) is None}
         change = update(table).where(table.c.conn_id == row["conn_id"])
         changed = {name: value for name, value in row.items() if name != "conn_id" and name not in kept}
@@ -127,12 +129,13 @@ class ConnectionStore:
         Raises:
             RowExistsError: The id exists and `overwrite` is False.
             MissingKeyError: The connection has secrets and there is no key. Nothing was stored.
+            UsageError: An extra setting is unknown, or a field cannot be stored. Nothing was stored.
         """
         self.add_all([connection], overwrite=overwrite)
 
     def add_all(self, connections: list[Connection], *, overwrite: bool = False) -> None:
         """Store connections, all or none."""
-        rows = [self._row(connection) for connection in connections]
+        rows = [self._checked_row(connection) for connection in connections]
 
         def work(transaction: Any, again: bool) -> None:
             for row in rows:
@@ -177,6 +180,10 @@ class ConnectionStore:
             return len(rows)
 
         return self._database.write(work)
+
+    def _checked_row(self, connection: Connection) -> dict[str, Any]:
+        check_extra(connection.conn_id, connection.kind, connection.extra)
+        return self._row(connection)
 
     def _row(self, connection: Connection) -> dict[str, Any]:
         conn_id = check_key("conn_id", connection.conn_id)

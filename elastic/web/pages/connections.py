@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elastic.config.connection_kinds import KINDS, check_extra
+from elastic.config.connection_kinds import KINDS
 from elastic.core.errors import UsageError
 from elastic.db.stores.connections import ConnectionStore, ListedConnection
 from elastic.web.context import context_of
@@ -49,8 +49,6 @@ class ConnectionForm(BaseModel):
             raise UsageError(f"the port must be a number from 0 to 65535, got {self.port!r}.")
         if not self.kind.strip():
             raise UsageError("the kind is missing; give one such as postgresql.")
-        extra = _extra(self.extra)
-        check_extra(self.kind.strip(), extra or ())
         return {
             "conn_id": self.conn_id.strip(),
             "kind": self.kind.strip(),
@@ -59,7 +57,7 @@ class ConnectionForm(BaseModel):
             "login": self.login.strip() or None,
             "schema": self.schema_.strip() or None,
             "password": self.password or None,
-            "extra": extra,
+            "extra": _extra(self.extra),
         }
 
 
