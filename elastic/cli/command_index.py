@@ -99,13 +99,15 @@ def _plugin_command(name: str) -> Any:
 
     Raises:
         KeyError: There is no plug-in of this name.
-        PluginError: It cannot be loaded.
+        PluginError: It cannot be loaded, or is no command.
     """
-    from elastic.plugins.plugin import find
+    from elastic.plugins.plugin import PluginError, find
 
     found = find("elastic.cli", name)
     if found is None:
         raise KeyError(name)
+    if not isinstance(found, typer.Typer) and not callable(found):
+        raise PluginError(f"the plug-in {name!r} (elastic.cli) is no typer.Typer or function; correct it or remove it.")
     return _command(name, found, None)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text, one_line
+from elastic.core.user_module import load_user_module
 from elastic.persistence.home import Home
 
 #: Groups of entry points, and what a plug-in of each is.
@@ -56,10 +56,9 @@ class Plugin:
         """
         try:
             return self.loader()
-        except Exception as error:
-            why = one_line(f"{type(error).__name__}: {error_text(error)}")
+        except (Exception, SystemExit) as error:
             raise PluginError(
-                f"plug-in {self.name!r} ({self.group}) of {self.distribution} cannot be loaded: {why}."
+                f"plug-in {self.name!r} ({self.group}) of {self.distribution} cannot be loaded: {_reason(error)}."
             ) from error
 
 
@@ -150,13 +149,10 @@ def _files() -> tuple[list[Plugin], list[Plugin]]:
     for path in sorted(folder.glob("*.py")) if folder.is_dir() else ():
         try:
             found += _of_file(path)
-        except Exception as error:
-            why = (
-                error_text(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error_text(error)}"
-            )
-            broken.append(
-                Plugin(name=path.stem, group="", distribution=str(path), error=one_line(why), loader=_nothing)
-            )
+        except PluginError as error:
+            broken.append(_broken(path, str(error)))
+        except (Exception, SystemExit) as error:
+            broken.append(_broken(path, _reason(error)))
     return found, broken
 
 
@@ -164,17 +160,15 @@ def _of_file(path: Path) -> list[Plugin]:
     """Run a file, and return the plug-ins that its mapping names."""
     for place in (path, path.parent):
         _check_owner(place)
-    spec = spec_from_file_location(f"elastic_plugin_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{path} is no Python file.")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    mapping = getattr(module, MAPPING, None)
+    mapping = getattr(load_user_module(f"elastic_plugin_{path.stem}", path), MAPPING, None)
     if not isinstance(mapping, Mapping) or not all(isinstance(one, Mapping) for one in mapping.values()):
         raise PluginError(f"{path} must define {MAPPING}, a mapping from groups to mappings from names to objects.")
     unknown = [str(group) for group in mapping if group not in GROUPS]
     if unknown:
         raise PluginError(f"{path}: there is no group {unknown[0]!r}; the groups are {', '.join(GROUPS)}.")
+    wrong = [repr(name) for things in mapping.values() for name in things if not isinstance(name, str)]
+    if wrong:
+        raise PluginError(f"{path}: the name {wrong[0]} of a plug-in must be a string.")
     return [
         Plugin(name=name, group=group, distribution=str(path), loader=_constant(thing))
         for group, things in mapping.items()
@@ -191,9 +185,13 @@ def _check_owner(path: Path) -> None:
         raise PluginError(f"{path} belongs to another user; its code would run as this one.")
 
 
+def _broken(path: Path, why: str) -> Plugin:
+    return Plugin(name=path.stem, group="", distribution=str(path), error=one_line(why), loader=_constant(None))
+
+
+def _reason(error: BaseException) -> str:
+    return one_line(f"{type(error).__name__}: {error_text(error)}")
+
+
 def _constant(thing: Any) -> Callable[[], Any]:
     return lambda: thing
-
-
-def _nothing() -> None:
-    return None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from elastic.cli.command_index import CommandGroup
 from elastic.dag.templating.macros import macros_with
 from elastic.plugins.plugin import PluginError, find, forget, plugins, problem_of
 
@@ -44,13 +45,29 @@ def test_a_broken_file_is_named_and_the_others_work(home: Path) -> None:
     broken = write(home, "broken", "import nothing_of_that_name")
     wrong = write(home, "wrong", "PLUGINS = {'elastic.macro': {}}")
     bare = write(home, "bare", "x = 1")
+    ending = write(home, "ending", "raise SystemExit('stop')")
+    numbered = write(home, "numbered", "PLUGINS = {'elastic.macros': {1: 2}}")
     write(home, "good", "PLUGINS = {'elastic.macros': {'one': 1}}")
     assert find("elastic.macros", "one") == 1
     found = {one.distribution: problem_of(one) for one in plugins() if str(home) in one.distribution}
     assert found.pop(str(broken)) == "ModuleNotFoundError: No module named 'nothing_of_that_name'"
     assert found.pop(str(wrong)).startswith(f"{wrong}: there is no group 'elastic.macro'; the groups are elastic.hooks")
     assert found.pop(str(bare)).startswith(f"{bare} must define PLUGINS")
+    assert found.pop(str(ending)) == "SystemExit: stop"
+    assert found.pop(str(numbered)) == f"{numbered}: the name 1 of a plug-in must be a string."
     assert list(found.values()) == [""]
+
+
+def test_a_file_may_define_data_classes(home: Path) -> None:
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass One:\n    n: int\n"
+    write(home, "data", f"{text}PLUGINS = {{'elastic.macros': {{'one': One(1)}}}}")
+    assert find("elastic.macros", "one").n == 1
+
+
+def test_a_command_that_is_no_function_is_an_error(home: Path) -> None:
+    write(home, "wrong", "PLUGINS = {'elastic.cli': {'hi': 3}}")
+    with pytest.raises(PluginError, match=r"the plug-in 'hi' .elastic.cli. is no typer.Typer or function; correct"):
+        CommandGroup()["hi"]
 
 
 def test_two_plugins_of_one_name_are_an_error_that_names_both(home: Path) -> None:
