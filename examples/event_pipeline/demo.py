@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -32,8 +32,11 @@ from sample_events import DAYS, ROWS, write_events
 HERE = Path(__file__).resolve().parent
 BUCKET, PREFIX = "talk-events", "talk"
 
-#: Seconds after which the demo gives up.
-LONGEST = 450
+#: Seconds after which the demo gives up, and between looks at the database.
+LONGEST, INTERVAL = 450, 0.2
+
+#: Lines of the log of the service that are printed if something did not happen.
+LOG_LINES = 20
 
 #: Repair of the code: the amount may have a comma.
 DEFECT, REPAIR = "return float(value)", 'return float(str(value).replace(",", "."))'
@@ -46,8 +49,7 @@ class Mails:
         self.found: list[Any] = []
 
     async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802 - the name that aiosmtpd expects
-        mail = message_from_bytes(envelope.content, policy=default)
-        self.found.append(mail)
+        self.found.append(message_from_bytes(envelope.content, policy=default))
         return "250 OK"
 
 
@@ -135,10 +137,12 @@ def elastic(*words: str, lines: int = 20) -> None:
 
 @contextmanager
 def service(home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `elastic standalone` with its output in a file."""
+    """Run `elastic standalone` with its output in a file. It ends with this process, even if that is killed."""
+    from elastic.testing.child_process import start_child
+
     with (home / "service.log").open("wb") as log:
         command = [sys.executable, "-m", "elastic", "standalone", "-p", str(port)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = start_child(command, stdout=log, stderr=log, start_new_session=True)
         try:
             yield process
         finally:
@@ -153,10 +157,10 @@ def service(home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 class Story:
     """What the demo waits for, by the rows of the metadata database."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         from elastic.scheduler.deployment import Deployment
 
-        self._process, self._deadline = process, time.monotonic() + LONGEST
+        self._process, self._log, self._deadline = process, log, time.monotonic() + LONGEST
         self._database = Deployment.of().database
 
     def instance(self, task_id: str, day: date) -> Any:
@@ -175,17 +179,23 @@ class Story:
         """Wait until a condition is met.
 
         Raises:
-            SystemExit: It takes too long, or the service has ended.
+            SystemExit: It takes too long, or the service has ended. The message has the end of its log.
         """
         while not condition():
-            if self._process.poll() is not None or time.monotonic() > self._deadline:
-                raise SystemExit(f"{what} did not happen; the end of service.log has the reason")
-            time.sleep(0.2)
+            if self._has_ended() or time.monotonic() > self._deadline:
+                lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+                raise SystemExit("\n  ".join([f"{what} did not happen. The last lines of the service:", *lines]))
+
+    def _has_ended(self) -> bool:
+        """Wait a moment for the end of the service, and return whether it came."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(INTERVAL)
+        return self._process.returncode is not None
 
 
 def play(home: Path, client: Any, mails: Mails, process: "subprocess.Popen[bytes]") -> None:
     """Play five days."""
-    story = Story(process)
+    story = Story(process, home / "service.log")
     first, second, third, fourth, fifth = DAYS
 
     def arrive(*days: date) -> None:

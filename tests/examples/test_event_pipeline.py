@@ -21,6 +21,7 @@ from elastic.config.options import OPTIONS
 from elastic.config.settings import problems
 from elastic.dag import DagBag
 from elastic.hooks import SqlHook
+from tests.command_process import is_alive, until
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples/event_pipeline"
@@ -295,6 +296,36 @@ def test_the_demo_leaves_nothing_after_ctrl_c() -> None:
     rest, _ = process.communicate(timeout=120)
     assert process.returncode == 130, "".join(lines) + rest
     _check_nothing_is_left("".join(lines))
+
+
+def test_the_service_of_a_demo_that_is_killed_ends(home: Path) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, {str(FOLDER)!r})
+import demo, pathlib, signal
+with demo.service(pathlib.Path({str(home)!r}), demo.free_port()) as process:
+    print(process.pid, flush=True)
+    signal.pause()
+"""
+    demo = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert demo.stdout is not None
+    service = int(demo.stdout.readline())
+    assert is_alive(service)
+    demo.kill()
+    demo.communicate()
+    until(lambda: not is_alive(service))
+
+
+def test_a_demo_whose_service_ends_prints_the_end_of_its_log(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    log = tmp_path / "service.log"
+    log.write_text("error: the port is in use\n")
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        story = runpy.run_path(str(FOLDER / "demo.py"))["Story"](process, log)
+        with pytest.raises(SystemExit, match=r"(?s)the mail did not happen\..*error: the port is in use"):
+            story.wait("the mail", lambda: False)
 
 
 def _check_nothing_is_left(printed: str) -> None:

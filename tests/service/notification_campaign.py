@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -28,13 +29,14 @@ from tests.notifiers.catchers import MailCatcher, mail_server
 
 #: Each run fails once: its process raises, or dies at a moment before, during or after the record of its end.
 KILLED = """
-import os, random, signal, threading, time
+import os, random, signal, threading
 from elastic.dag import DAG
 from elastic.operators import PythonOperator
 
 def load(ds):
-    threading.Timer(random.uniform(0.0, 0.12), os.kill, (os.getpid(), signal.SIGKILL)).start()
-    time.sleep(0.05)
+    kill = threading.Timer(random.uniform(0.0, 0.12), os.kill, (os.getpid(), signal.SIGKILL))
+    kill.start()
+    kill.join(0.05)
     raise ValueError(ds)
 
 with DAG("etl", schedule="@hourly", start_date="2016-02-22", end_date="{end}", max_active_runs=8,
@@ -92,11 +94,10 @@ def _send_under_kills(catcher: MailCatcher, runs: int) -> int:
             connection.execute(change.values(next_try_at=now(-1.0)))
         pid = os.fork()
         if pid == 0:
+            if killed < runs:
+                threading.Timer(random.uniform(0.0, 0.15), os.kill, (os.getpid(), signal.SIGKILL)).start()
             NotificationSender(Deployment.of(), read_settings(), lambda _: None).send_due()
             os._exit(0)
-        if killed < runs:
-            time.sleep(random.uniform(0.0, 0.15))
-            os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         killed += os.WIFSIGNALED(status)
     return killed
