@@ -73,6 +73,10 @@ def retry(
     count = retry_them(open_database(), ids or ())
     if ids and not count:
         raise UsageError(
-            "there is no such notification that has failed or was sent; `elastic notifications list` shows all."
+            f"no notification with the id {' or '.join(map(str, ids))} has failed or was sent; "
+            "`elastic notifications list` shows all."
         )
+    if not count:
+        say("no notification has failed")
+        return
     say(f"{count} {'notification waits' if count == 1 else 'notifications wait'} to be sent again")
