@@ -11,7 +11,9 @@ from typing import Any
 
 from elastic.core.text import one_line
 from elastic.notifiers.errors import NotifierError, RefusedMessageError
-from elastic.notifiers.notifier import TIMEOUT_SECONDS
+
+#: Seconds that each operation on a socket may take.
+_TIMEOUT_SECONDS = 10.0
 
 #: Bytes of an answer that are read.
 _MAX_ANSWER_BYTES = 64 * 1024
@@ -60,7 +62,7 @@ class Endpoint:
     def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
         port = self.port or _PORTS[self.scheme]
         address = _checked_address(self.host, port, may_be_private=self.may_be_private)
-        connection = (_CheckedHTTPS if self.scheme == "https" else _CheckedHTTP)(self.host, port, TIMEOUT_SECONDS)
+        connection = (_CheckedHTTPS if self.scheme == "https" else _CheckedHTTP)(self.host, port, _TIMEOUT_SECONDS)
         connection.address = address
         try:
             connection.request("POST", self.path, body, dict(headers))

@@ -9,9 +9,6 @@ from typing import Any
 from elastic.config.settings import Settings
 from elastic.hooks.connection import Connection
 
-#: Seconds that each operation on a socket may take.
-TIMEOUT_SECONDS = 10.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -51,7 +48,7 @@ class Notifier(ABC):
         """Send a message, and return a note for people, or an empty string.
 
         A sender calls it once for each try. It is called again with the same key if the sender was killed before it
-        recorded the success, so the key should reach the other system. It must end in reasonable time.
+        recorded the success, so the key should reach the other system. A sender stops it after a minute.
 
         Raises:
             RefusedMessageError: Another try cannot help.

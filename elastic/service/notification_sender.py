@@ -16,6 +16,8 @@ from elastic.config.settings import Settings, read_settings
 from elastic.core.backoff import Backoff
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text, one_line
+from elastic.dag.errors import TaskTimeoutError
+from elastic.dag.execution.timeout import TimeLimit
 from elastic.db.known_secrets import hide_known_secrets
 from elastic.db.stores import notifications as outbox
 from elastic.db.stores.notifications import Notification
@@ -28,6 +30,9 @@ from elastic.service.notification_text import message_of
 #: Delays between tries, and the time after which a message is given up.
 _BACKOFF = Backoff(first=5.0, longest=3600.0)
 _GIVEN_UP_AFTER = dt.timedelta(days=1)
+
+#: Seconds that a notifier has for a message. It is less than the lease of the message.
+_DELIVERY_SECONDS = 60.0
 
 #: Seconds between looks at the outbox.
 _INTERVAL_SECONDS = 1.0
@@ -64,7 +69,10 @@ class NotificationSender:
         database, first = self.deployment.database, notifications[0]
         try:
             notifier = notifier_of(first.recipient, self.settings)
-            note = notifier.send(message_of(notifications, self.deployment, self.settings))
+            message = message_of(notifications, self.deployment, self.settings)
+            # The limit of each socket operation does not stop a server that sends a byte now and then.
+            with TimeLimit("the delivery", _DELIVERY_SECONDS):
+                note = notifier.send(message)
         except Exception as error:
             return self._record_error(notifications, error)
         outbox.record_sent(database, notifications, masked(note))
@@ -82,7 +90,7 @@ class NotificationSender:
             return outbox.FAILED
         seconds = _BACKOFF.delay(first.tries)
         outbox.postpone(database, notifications, seconds, why)
-        if first.tries == 1 or not isinstance(error, NotifierError):
+        if first.tries == 1 or not isinstance(error, NotifierError | TaskTimeoutError):
             self.say(f"notification {first.id} to {first.recipient} waits {seconds:g} s for its next try: {why}")
         return outbox.WAITING
 

@@ -1,6 +1,9 @@
 """The sender of notifications: tries, digests, two senders, kills, and the commands."""
 
+import contextlib
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +109,31 @@ def test_a_server_that_is_away_is_tried_again_for_a_day(mail: MailCatcher) -> No
     assert outbox.retry(database()) == 1
     assert sender().send_due() == {"sent": 1}
     assert [one["Message-ID"] for one in mail.mails] == [f"<{0:064x}@example.org>"]
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elastic.service.notification_sender._DELIVERY_SECONDS", 0.3)
+    is_over = threading.Event()
+
+    def dribble(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client, contextlib.suppress(OSError):
+            client.sendall(b"220 hello\r\n")
+            while not is_over.wait(0.05):
+                client.sendall(b"2")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("ELASTIC_CONN_SMTP_DEFAULT", f"smtp://127.0.0.1:{listener.getsockname()[1]}")
+        server = threading.Thread(target=dribble, args=(listener,))
+        server.start()
+        try:
+            add()
+            said: list[str] = []
+            assert sender(said).send_due() == {"waiting": 1}
+        finally:
+            is_over.set()
+            server.join()
+    assert "waits 5 s for its next try: the delivery took longer than 0.3 s and was stopped." in said[0]
 
 
 def test_a_refusal_of_all_recipients_is_final_and_one_of_some_is_noted(mail: MailCatcher) -> None:
@@ -220,6 +248,7 @@ def test_a_backfill_without_a_service_leaves_mails_for_a_command(mail: MailCatch
     assert ended(started("notifications", "send")).splitlines()[-1] == "no notification waits"
     assert "choose one of waiting, sent, failed" in ended(started("notifications", "list", "--state", "gone"))
     assert "1 notification waits to be sent again" in ended(started("notifications", "retry", "1"))
+    assert "no notification with the id 7 or 8 has failed or" in ended(started("notifications", "retry", "7", "8"))
 
 
 @pytest.mark.parametrize("kills_senders", [False, True])
