@@ -1,6 +1,5 @@
 """POST of a JSON document to an address that is checked before it is used."""
 
-import ipaddress
 import json
 import socket
 import ssl
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 
+from elastic.core.public_address import is_public
 from elastic.core.text import one_line
 from elastic.notifiers.errors import NotifierError, RefusedMessageError
 
@@ -112,9 +112,7 @@ def _checked_address(host: str, port: int, *, may_be_private: bool) -> str:
     """
     found = [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for one in found if not may_be_private else ():
-        address = ipaddress.ip_address(one.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        if not (mapped or address).is_global or address.is_multicast:
+        if not is_public(one):
             raise RefusedMessageError(
                 f"the host {host!r} has the address {one}, which is not public; set notify.private_targets to allow it."
             )

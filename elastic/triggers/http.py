@@ -1,6 +1,5 @@
 """Trigger of the answer of a web server."""
 
-import ipaddress
 import json
 import socket
 import time
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
+from elastic.core.public_address import is_public
 from elastic.core.redaction import masked_url
 from elastic.dag.errors import SensorError
 from elastic.dag.execution.wait import Answer
@@ -151,4 +151,4 @@ def _is_private(host: str) -> bool:
         found = {one[4][0] for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         return False
-    return any(not ipaddress.ip_address(str(one).partition("%")[0]).is_global for one in found)
+    return not all(is_public(str(one)) for one in found)
