@@ -36,9 +36,13 @@ class TaskKey:
     #: number of the copy of a mapped task, from 0; -1 for a task that is not mapped
     map_index: int = -1
 
+    @property
+    def task_name(self) -> str:
+        """Task, with the number of the copy if it is mapped: `load[3]`."""
+        return f"{self.task_id}[{self.map_index}]" if self.map_index >= 0 else self.task_id
+
     def __str__(self) -> str:
-        copy = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"{self.dag_id}.{self.task_id}{copy} of {self.run_id}"
+        return f"{self.dag_id}.{self.task_name} of {self.run_id}"
 
 
 def run_id_of(logical_date: datetime, run_type: str = "scheduled") -> str:

@@ -108,11 +108,11 @@ class RunStates:
 
     def upstream_of(self, task: TaskSpec) -> dict[str, TaskState | None]:
         """Return the states of the upstream instances of a task, by name."""
-        return {name_of(key): self.states[key] for task_id in task.upstream for key in self._keys.get(task_id, ())}
+        return {key.task_name: self.states[key] for task_id in task.upstream for key in self._keys.get(task_id, ())}
 
     def previous_run_for(self, task: TaskSpec) -> PreviousRun:
         """Return the states of this run that matter to the same task in the next run."""
-        after = {name_of(key): self.states[key] for one in task.downstream for key in self._keys[one]}
+        after = {key.task_name: self.states[key] for one in task.downstream for key in self._keys[one]}
         states = tuple(self.states[key] for key in self._keys[task.task_id])
         return PreviousRun(logical_date=self.spec.logical_date, states=states, downstream=after)
 
@@ -160,8 +160,3 @@ def _tasks_on(tasks: Sequence[TaskSpec], date: datetime) -> dict[str, TaskSpec]:
         for task in tasks
         if task.task_id in present
     }
-
-
-def name_of(key: TaskKey) -> str:
-    """Return the name of an instance within its run: `load`, `load[3]`."""
-    return key.task_id if key.map_index < 0 else f"{key.task_id}[{key.map_index}]"

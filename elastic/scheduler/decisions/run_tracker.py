@@ -9,9 +9,9 @@ from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.verdict import Decision, Verdict
 from elastic.scheduler.decisions.decide import decide
 from elastic.scheduler.decisions.inputs import DecisionInput, Overrides, PreviousRun, RunnableTask, TaskSpec
-from elastic.scheduler.decisions.run_states import RunSpec, RunStates, name_of
+from elastic.scheduler.decisions.run_states import RunSpec, RunStates
 
-__all__ = ["RunTracker", "Changes", "RunSpec", "name_of"]
+__all__ = ["RunTracker", "Changes", "RunSpec"]
 
 
 #: States, besides none, from which an instance may be queued.

@@ -13,7 +13,7 @@ from elastic.db.stores.jobs import living_jobs
 from elastic.db.transitions import RunClaim
 from elastic.scheduler.attempts.run_log import FlowLog
 from elastic.scheduler.decisions.dag_spec import DagSpec
-from elastic.scheduler.decisions.run_tracker import RunTracker, name_of
+from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 
 #: Seconds between attempts to start a run while other processes use up `max_active_runs`.
@@ -137,7 +137,7 @@ class ActiveRuns:
             for key, state in self._tracker.run_states[run_id].states.items():
                 if state is None or not state.is_final:
                     why = obstacles.get(key) or self._tracker.verdict(key, now).reason
-                    waits.append(f"{run_id} {name_of(key)}: {why}")
+                    waits.append(f"{run_id} {key.task_name}: {why}")
             self._end(run_id, RunState.FAILED, "cannot go on: " + "; ".join(waits[:3]))
             reasons += waits
         return reasons

@@ -9,7 +9,6 @@ from elastic.executors.executor import Executor
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.free_slots import FreeSlots, WorkerPlaces, slot_verdicts
 from elastic.scheduler.decisions.inputs import RunnableTask
-from elastic.scheduler.decisions.run_states import name_of
 from elastic.scheduler.deployment import Deployment
 
 
@@ -62,7 +61,7 @@ class WaitingNotice:
         for one in ready:
             for verdict in slot_verdicts(one, free_slots):
                 if not verdict.met:
-                    self._report_once(verdict.reason, f"{one.key.run_id} {name_of(one.key)}")
+                    self._report_once(verdict.reason, f"{one.key.run_id} {one.key.task_name}")
 
     def report_max_active_runs(self) -> None:
         """Report that no run can start because other processes run as many as the DAG allows."""

@@ -27,7 +27,6 @@ from elastic.web.mark_instances import MARKS, mark_instances
 from elastic.web.page_keys import key_of, number_in
 from elastic.web.pages.log import log_path_of
 from elastic.web.pages.lookups import instance_of
-from elastic.web.pages.panel import name_of
 from elastic.web.pages.why import verdicts_on
 from elastic.web.routes import Router
 from elastic.web.secrets import masked_text
@@ -193,7 +192,7 @@ def get_xcom(request: Request, key: TaskKey, name: Annotated[str, Path(max_lengt
     instance_of(request, key)
     found = instances.xcom_value(context_of(request).database, key, name) if name.isascii() else None
     if found is None:
-        raise NotFound("XCom", name, of=f"Task {name_of(key)!r}")
+        raise NotFound("XCom", name, of=f"Task {key.task_name!r}")
     body = masked_text(found).encode("utf-8", "backslashreplace")
     return conditional(request, body, "text/plain; charset=utf-8")
 

@@ -20,7 +20,6 @@ from elastic.web.clear_instances import (
 from elastic.web.errors import BadRequest, Conflict, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.pages.lookups import dag_of, dag_url, instance_url, run_of, run_url, structure_of_dag
-from elastic.web.pages.panel import name_of
 from elastic.web.query_values import QueryValues
 from elastic.web.rendering import render
 from elastic.web.routes import Router
@@ -113,7 +112,7 @@ def _clearing(request: Request, dag: DagRow, run: DagRun, place: tuple[str, int]
 
 
 def _row(one: TaskInstanceRow) -> dict[str, Any]:
-    return {"name": name_of(one.key), "url": instance_url(one.key), "run_id": one.run_id, "state": one.state}
+    return {"name": one.key.task_name, "url": instance_url(one.key), "run_id": one.run_id, "state": one.state}
 
 
 def _back(run: DagRun, task: str, index: int) -> str:

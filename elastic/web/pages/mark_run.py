@@ -12,7 +12,6 @@ from elastic.web.context import context_of
 from elastic.web.errors import BadRequest
 from elastic.web.flash import redirect
 from elastic.web.pages.lookups import dag_url, instance_url, run_of, run_url
-from elastic.web.pages.panel import name_of
 from elastic.web.query_values import QueryValues
 from elastic.web.rendering import identity_of, render
 from elastic.web.routes import Router
@@ -38,7 +37,7 @@ def mark_form(request: Request, dag_id: str, run_id: str) -> Response:
         "mark_run.html",
         run=run,
         state=state,
-        listed=[{"name": name_of(one.key), "url": instance_url(one.key), "state": one.state} for one in found],
+        listed=[{"name": one.key.task_name, "url": instance_url(one.key), "state": one.state} for one in found],
         count=count,
         active=active,
         query=query,

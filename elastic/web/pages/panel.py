@@ -65,7 +65,7 @@ def panel_of_run(request: Request, run: DagRun) -> dict[str, Any]:
         "seconds": seconds,
         "failed": [
             {
-                "name": name_of(one.key),
+                "name": one.key.task_name,
                 "url": instance_url(one.key),
                 "state": one.state,
                 "error": errors.get(one.attempt_uuid or "", one.note or ""),
@@ -85,7 +85,7 @@ def panel_of_task(request: Request, key: TaskKey) -> dict[str, Any]:
         "clear_url": f"{dag_url(run.dag_id)}/clear",
         "task_id": key.task_id,
         "url": instance_url(key),
-        "name": name_of(key),
+        "name": key.task_name,
         "version": numbers_of(request, run.dag_id).get(run.structure_digest or ""),
     }
     if row is None:
@@ -114,11 +114,6 @@ def ordered(counts: dict[TaskState | None, int]) -> list[tuple[TaskState | None,
     return sorted(counts.items(), key=lambda pair: rank.get(pair[0], len(rank)))
 
 
-def name_of(key: TaskKey) -> str:
-    """Return the name of an instance in its run: `load`, `load[17]`."""
-    return f"{key.task_id}[{key.map_index}]" if key.map_index >= 0 else key.task_id
-
-
 def tries_of(row: TaskInstanceRow) -> str:
     """Return the number of the try in words; an empty string before the first one."""
     return f"try {row.try_number} of {row.max_tries}" if row.try_number else ""
@@ -144,7 +139,7 @@ def _of_copies(request: Request, key: TaskKey) -> dict[str, Any]:
     if failed:
         attempt = queries.attempt(database, failed[0].attempt_uuid) if failed[0].attempt_uuid else None
         found = failure_of((attempt.error if attempt else None) or failed[0].note)
-        error = replace(found, line=f"{name_of(failed[0].key)}: {found.line}") if found else None
+        error = replace(found, line=f"{failed[0].key.task_name}: {found.line}") if found else None
     return {
         "state": state_of_copies(counts),
         "tries": "",

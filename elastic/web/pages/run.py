@@ -17,7 +17,7 @@ from elastic.service.run_waits import run_verdicts
 from elastic.web.context import context_of
 from elastic.web.pages.grid import numbers_of
 from elastic.web.pages.lookups import dag_of, dag_url, instance_url, run_of, run_url, structure_of_run
-from elastic.web.pages.panel import name_of, ordered, tries_of
+from elastic.web.pages.panel import ordered, tries_of
 from elastic.web.query_values import QueryValues
 from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
@@ -98,7 +98,7 @@ _WITH_ERROR = (TaskState.FAILED, TaskState.UP_FOR_RETRY, TaskState.UPSTREAM_FAIL
 def _row(one: TaskInstanceRow, errors: dict[str, str]) -> dict[str, Any]:
     is_bad = one.state in _WITH_ERROR
     return {
-        "name": name_of(one.key),
+        "name": one.key.task_name,
         "url": instance_url(one.key),
         "state": one.state,
         "operator": one.operator or "-",

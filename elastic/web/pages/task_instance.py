@@ -23,7 +23,7 @@ from elastic.web.pages.flow_requests import runs_of
 from elastic.web.pages.grid import numbers_of
 from elastic.web.pages.log import log_path_of
 from elastic.web.pages.lookups import dag_url, instance_of, instance_url, run_url
-from elastic.web.pages.panel import name_of, ordered, tries_of
+from elastic.web.pages.panel import ordered, tries_of
 from elastic.web.pages.why import first_obstacle, verdicts_on
 from elastic.web.query_values import QueryValues
 from elastic.web.rendering import identity_of, render, zone_of
@@ -170,7 +170,7 @@ def _common(request: Request, run: DagRun, key: TaskKey) -> dict[str, Any]:
     return {
         "run": run,
         "key": key,
-        "name": name_of(key),
+        "name": key.task_name,
         "address": instance_url(key),
         "whole": instance_url(TaskKey(key.dag_id, key.run_id, key.task_id)),
         "run_address": run_url(run.dag_id, run.run_id),
@@ -182,7 +182,7 @@ def _common(request: Request, run: DagRun, key: TaskKey) -> dict[str, Any]:
 
 def _next_failed(request: Request, key: TaskKey) -> tuple[str, str] | None:
     found = instances.next_failed(context_of(request).database, key)
-    return (name_of(found), instance_url(found)) if found else None
+    return (found.task_name, instance_url(found)) if found else None
 
 
 def _why_values(request: Request, run: DagRun, key: TaskKey) -> dict[str, Any]:
@@ -288,9 +288,9 @@ def _mark(request: Request, key: TaskKey, wanted: str) -> Response:
 
 
 def _marked_sentence(key: TaskKey, state: TaskState, count: int, changed: int) -> str:
-    what = name_of(key) if count == 1 else f"{changed:,} of {count:,} copies of {key.task_id}"
+    what = key.task_name if count == 1 else f"{changed:,} of {count:,} copies of {key.task_id}"
     if not changed:
-        return f"Nothing was changed: {name_of(key)} is already {state}, or it is active."
+        return f"Nothing was changed: {key.task_name} is already {state}, or it is active."
     after = "Downstream tasks keep their states. Clear them to run them."
     verb = "was" if count == 1 else "were"
     return f"{what} {verb} marked {state}. {after if state is TaskState.SUCCESS else ''}".strip()
@@ -302,5 +302,5 @@ def _xcom(request: Request, key: TaskKey, name: str) -> Response:
     if found is None:
         from elastic.web.errors import NotFound
 
-        raise NotFound("XCom", name, of=f"Task {name_of(key)!r}")
+        raise NotFound("XCom", name, of=f"Task {key.task_name!r}")
     return Response(masked_text(found).encode("utf-8", "backslashreplace"), media_type="text/plain; charset=utf-8")
