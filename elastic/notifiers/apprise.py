@@ -2,6 +2,7 @@
 
 import logging
 
+from elastic.core.optional import missing_package
 from elastic.core.text import one_line
 from elastic.notifiers.errors import NotifierError, RefusedMessageError
 from elastic.notifiers.notifier import Message, Notifier
@@ -14,9 +15,7 @@ class AppriseNotifier(Notifier):
         try:
             from apprise import Apprise
         except ModuleNotFoundError as error:
-            raise NotifierError(
-                f"{self.connection} needs the package 'apprise'; run `pip install 'elastic-dataflow[notify]'`."
-            ) from error
+            raise NotifierError(missing_package(str(self.connection), "apprise", "notify")) from error
         url = self.connection.extra.get("secret_url")
         with _LastWarning() as log:
             service = Apprise()

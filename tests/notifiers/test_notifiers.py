@@ -2,9 +2,12 @@
 
 import datetime as dt
 import json
+import os
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -128,17 +131,11 @@ def test_a_service_that_is_away_is_no_refusal(
         port = closed.getsockname()[1]
     place = f"127.0.0.1:{channel.catcher.port}"
     for name in ("ELASTIC_CONN_SMTP_DEFAULT", "ELASTIC_CONN_CHAT"):
-        url = _environment(name)
+        url = os.environ.get(name, "smtp://127.0.0.1:1")
         monkeypatch.setenv(name, url.replace(place, f"127.0.0.1:{port}").replace(quote(place), f"127.0.0.1%3A{port}"))
     with pytest.raises(NotifierError) as raised:
         notifier_of(channel.recipient, settings).send(MESSAGE)
     assert not isinstance(raised.value, RefusedMessageError)
-
-
-def _environment(name: str) -> str:
-    import os
-
-    return os.environ.get(name, "smtp://127.0.0.1:1")
 
 
 class TestMail:
@@ -167,7 +164,7 @@ class TestMail:
 
     def test_no_text_becomes_a_header(self, mail: MailCatcher, settings: Settings) -> None:
         odd = "x\r\nBcc: evil@example.org\r\n\r\nbody \udce9 \0"
-        notifier_of("mailto:ops@example.org", settings).send(_replaced(subject=odd, text=odd, html=odd))
+        notifier_of("mailto:ops@example.org", settings).send(replace(MESSAGE, subject=odd, text=odd, html=odd))
         (found,) = mail.mails
         assert found["Bcc"] is None
         assert mail.recipients == [["ops@example.org"]]
@@ -230,7 +227,17 @@ class TestWebhook:
 
     @pytest.mark.parametrize(
         "host",
-        ["127.0.0.1", "localhost", "10.1.2.3", "169.254.169.254", "::1", "::ffff:127.0.0.1", "2130706433", "0.0.0.0"],
+        [
+            "127.0.0.1",
+            "localhost",
+            "10.1.2.3",
+            "169.254.169.254",
+            "::1",
+            "::ffff:127.0.0.1",
+            "2130706433",
+            "0.0.0.0",
+            "224.0.0.1",
+        ],
     )
     def test_an_address_that_is_not_public_needs_a_setting(self, http: HttpCatcher, host: str) -> None:
         endpoint = Endpoint(scheme="http", host=host, port=http.port, path="/", may_be_private=False)
@@ -261,21 +268,13 @@ def test_a_recipient_without_a_notifier_is_named(
     assert str(raised.value).startswith(said)
 
 
-def _replaced(**changes: Any) -> Message:
-    from dataclasses import replace
-
-    return replace(MESSAGE, **changes)
-
-
 def notifier_of_url(url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Notifier:
     monkeypatch.setenv("ELASTIC_CONN_SMTP_DEFAULT", url)
     return notifier_of("mailto:ops@example.org", settings)
 
 
-def _certificate(folder: Path) -> Any:
+def _certificate(folder: Path) -> ssl.SSLContext:
     """Return a TLS context with a new certificate for `localhost`, which no authority has signed."""
-    import ssl
-
     command = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     )

@@ -45,7 +45,6 @@ def add(count: int = 1, *, first: int = 0, **changes: Any) -> None:
             "dedup_key": f"{number:064x}",
             "message_key": f"{number:064x}",
             "event": "failed",
-            "channel": "mail",
             "recipient": "mailto:ops@example.org",
             "dag_id": "etl",
             "run_id": "r1",

@@ -33,7 +33,6 @@ def add(database: Database, run: DagRun, count: int = 1, attempt_uuid: str | Non
             "dedup_key": f"{number:064x}",
             "message_key": f"{number:064x}",
             "event": "failed",
-            "channel": "mail",
             "recipient": "mailto:ops@example.org",
             "dag_id": run.dag_id,
             "run_id": run.run_id,

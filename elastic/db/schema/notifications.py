@@ -12,10 +12,8 @@ notification = Table(
     Column("dedup_key", Digest, nullable=False, unique=True),
     #: identifies the message in each try to send it; the notifications of a digest share one
     Column("message_key", Digest, nullable=False),
-    #: failed, retry, run_failed or run_success
+    #: failed, retry, run_failed, run_success or deadline
     Column("event", Word, nullable=False),
-    #: mail or connection
-    Column("channel", Word, nullable=False),
     #: `mailto:` URL, or id of a connection
     Column("recipient", LongText, nullable=False),
     Column("dag_id", Key, nullable=False),

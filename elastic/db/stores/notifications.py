@@ -37,7 +37,6 @@ class Notification:
     dedup_key: str
     message_key: str
     event: str
-    channel: str
     recipient: str
     dag_id: str
     run_id: str
@@ -98,7 +97,7 @@ def take_message(database: Database, max_per_hour: int) -> list[Notification]:
     return database.write(work)
 
 
-def record_sent(database: Database, message: Sequence[Notification], note: str | None) -> None:
+def record_sent(database: Database, message: Sequence[Notification], note: str) -> None:
     """Record that a message was sent; `note` says what people should know, such as refused recipients."""
     _record(database, message, {"state": SENT, "sent_at": now(), "last_error": note or None})
 
@@ -168,7 +167,7 @@ def _take(connection: Connection, key: str) -> list[Notification]:
 
 def _fold(connection: Connection, first: Any, max_per_hour: int) -> str | None:
     """Return the key of the message of a new notification; None if it has to wait for a digest."""
-    of_recipient = and_(_columns.channel == first.channel, _columns.recipient == first.recipient)
+    of_recipient = _columns.recipient == first.recipient
     recent = and_(_columns.state == SENT, _columns.sent_at > now(-_HOUR_SECONDS), of_recipient)
     sent = connection.execute(select(func.count(_columns.message_key.distinct())).where(recent)).scalar_one()
     if sent < max_per_hour:
@@ -190,8 +189,6 @@ def _fold(connection: Connection, first: Any, max_per_hour: int) -> str | None:
 
 def _record(database: Database, message: Sequence[Notification], values: Mapping[str, Any]) -> None:
     """Change the rows of a message, unless another sender has taken it meanwhile."""
-    if not message:
-        return
     taken = [and_(_columns.id == one.id, _columns.tries == one.tries, _columns.state == WAITING) for one in message]
 
     def work(connection: Connection, _: bool) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from elastic.config.secret_mask import masked
 from elastic.core.text import one_line, writable
 from elastic.dag.ids import TaskKey
-from elastic.dag.recipients import MAILTO, mail_recipient
+from elastic.dag.recipients import mail_recipient
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.timetable.interval import LogicalDate, zone_of
 from elastic.db.matching import insert_if_absent, key_bind, key_match
@@ -52,6 +52,10 @@ class _Recipients:
     of_task: Mapping[tuple[str, str], tuple[str, ...]]
 
 
+#: Recipients of a DAG that is not stored.
+_NO_RECIPIENTS = _Recipients("UTC", {}, {})
+
+
 @dataclass(frozen=True, slots=True)
 class _Ending:
     """Facts about an ending."""
@@ -83,12 +87,13 @@ def add_of_instance(
     """
     event = _TASK_EVENTS.get(state)
     row = connection.execute(_INSTANCE, key_bind(key)).one_or_none() if event else None
-    found = _recipients(connection, row.structure_digest) if row else None
-    recipients = found.of_task.get((key.task_id, event or ""), ()) if found else ()
-    if row is None or found is None or event is None or not recipients:
+    if event is None or row is None:
+        return
+    found = _recipients(connection, row.structure_digest)
+    recipients = found.of_task.get((key.task_id, event), ())
+    if not recipients:
         return
     date = _date(row.logical_date, found.timezone)
-    name = f"{key.task_id}[{key.map_index}]" if key.map_index >= 0 else key.task_id
     which = f"try {row.try_number} of {row.max_tries}" if attempt_uuid else "without a try"
     facts = {
         "map_index": key.map_index,
@@ -105,7 +110,7 @@ def add_of_instance(
         "run_attempt": row.attempt,
     }
     ending = (attempt_uuid,) if attempt_uuid else (*key_bind(key).values(), row.version)
-    subject = f"{'failed' if event == 'failed' else 'will be retried'}: {key.dag_id}.{name} {date} ({which})"
+    subject = f"{'failed' if event == 'failed' else 'will be retried'}: {key.dag_id}.{key.task_name} {date} ({which})"
     ids = {"dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index}
     _insert(connection, _Ending(event, ending, ids, subject, facts), recipients)
 
@@ -122,9 +127,11 @@ def add_of_run(connection: Connection, dag_id: str, run_id: str, state: RunState
     event = _RUN_EVENTS.get(state)
     query = select(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id)
     row = connection.execute(query).one_or_none() if event else None
-    found = _recipients(connection, row.structure_digest) if row else None
-    recipients = found.of_run.get(event or "", ()) if found else ()
-    if row is None or found is None or event is None or not recipients:
+    if event is None or row is None:
+        return
+    found = _recipients(connection, row.structure_digest)
+    recipients = found.of_run.get(event, ())
+    if not recipients:
         return
     failed = select(_ti.task_id).where(_ti.dag_id == dag_id, _ti.run_id == run_id, _ti.state == TaskState.FAILED)
     tasks = connection.execute(failed.distinct().order_by(_ti.task_id).limit(20)).scalars().all()
@@ -152,10 +159,9 @@ def add_of_deadline(connection: Connection, row: Any, recipients: Sequence[str])
         row: The deadline, with the logical date and the structure of its run.
         recipients: Recipients that the deadline names.
     """
-    found = _recipients(connection, row.structure_digest)
     if not recipients:
         return
-    timezone = found.timezone if found else "UTC"
+    timezone = _recipients(connection, row.structure_digest).timezone
     facts = {
         "late_task": row.task_id,
         "due_at": _instant(row.due_at),
@@ -178,7 +184,6 @@ def _insert(connection: Connection, ending: _Ending, recipients: Sequence[str]) 
                 "dedup_key": key,
                 "message_key": key,
                 "event": ending.event,
-                "channel": "mail" if recipient.startswith(MAILTO) else "connection",
                 "recipient": recipient,
                 "subject": f"[elastic] {ending.subject}",
                 "facts": json.dumps(ending.facts),
@@ -190,17 +195,17 @@ def _insert(connection: Connection, ending: _Ending, recipients: Sequence[str]) 
     connection.execute(statement, rows)
 
 
-def _recipients(connection: Connection, digest: str | None) -> _Recipients | None:
-    """Return the recipients of a stored DAG; None if it is not stored."""
+def _recipients(connection: Connection, digest: str | None) -> _Recipients:
+    """Return the recipients of a stored DAG; none if it is not stored."""
     if digest is None:
-        return None
+        return _NO_RECIPIENTS
     if digest in _known:
         _known.move_to_end(digest)
         return _known[digest]
     query = select(dag_structure.c.structure).where(dag_structure.c.digest == digest)
     structure = connection.execute(query).scalar()
     if structure is None:
-        return None
+        return _NO_RECIPIENTS
     found = _known[digest] = _recipients_in(json.loads(structure))
     if len(_known) > _MAX_KNOWN:
         _known.popitem(last=False)
