@@ -59,6 +59,7 @@ def send() -> None:
         return
     say(", ".join(f"{counts[state]} {state}" for state in (SENT, WAITING, FAILED) if counts[state]))
     if counts[WAITING] or counts[FAILED]:
+        say("`elastic notifications list` shows why some were not sent")
         raise typer.Exit(1)
 
 
