@@ -430,7 +430,7 @@ def _recipients(title: str, given: Any) -> tuple[str, ...]:
     try:
         return recipients_of(given)
     except (TypeError, ValueError) as error:
-        raise DefinitionError(f"{title}: notify must be {error}, got {given!r}.") from None
+        raise DefinitionError(f"{title}: notify must be {error}.") from None
 
 
 def _deadlines(title: str, given: Any) -> tuple[Deadline, ...]:

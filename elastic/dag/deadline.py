@@ -37,7 +37,7 @@ class Deadline:
         try:
             given = recipients_of(self.notify)
         except (TypeError, ValueError) as error:
-            raise DefinitionError(f"notify of a Deadline must be {error}, got {self.notify!r}.") from None
+            raise DefinitionError(f"notify of a Deadline must be {error}.") from None
         object.__setattr__(self, "notify", given)
 
 

@@ -33,13 +33,16 @@ def addresses_of(value: Any) -> tuple[str, ...]:
 def recipients_of(value: Any) -> tuple[str, ...]:
     """Return the recipients of the notifications of a DAG: `mailto:` URLs and ids of connections.
 
+    The errors show no other URL, because it may contain a secret, and messages are stored in plain text.
+
     Raises:
         TypeError: A value is not a string.
         ValueError: A string is neither a `mailto:` URL nor the id of a connection.
     """
     given = () if value is None else tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not all(isinstance(one, str) for one in given):
-        raise TypeError("a recipient or a list of recipients")
+    for one in given:
+        if not isinstance(one, str):
+            raise TypeError(f"a recipient or a list of recipients, got one of the type {type(one).__name__}")
     return tuple(dict.fromkeys(_recipient(one) for one in given))
 
 
@@ -57,7 +60,8 @@ def _recipient(text: str) -> str:
     try:
         return check_key("conn_id", text)
     except InvalidKeyError:
-        # The structure of a DAG is stored in plain text, and such URLs contain secrets.
+        scheme, colon, _ = text.partition(":")
+        shown = f"{scheme[:20]}:..." if colon else text[:60]
         raise ValueError(
-            "mailto: URLs or ids of connections; store any other URL as a connection and name its id"
+            f"mailto: URLs or ids of connections, got {shown!r}; store any other URL as a connection and name its id"
         ) from None
