@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from elastic.dag.context import Context
 from elastic.dag.errors import CommandError, TaskSkipped, XComError
+from elastic.dag.execution.shell_process import ShellProcess
 from elastic.dag.execution.xcom import encode_xcom
 from elastic.dag.operator import BaseOperator
-from elastic.operators.shell_process import ShellProcess
 
 #: Keys of the context that become environment variables of the command, as `ELASTIC_CTX_<KEY>`.
 _CONTEXT_KEYS = ("run_id", "map_index", "try_number", "attempt_uuid", "ds", "ts", "timeperiod")

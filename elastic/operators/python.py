@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from elastic.dag.context import Context
-from elastic.dag.errors import DefinitionError
 from elastic.dag.execution.call_with_context import call_with_context
-from elastic.dag.execution.coroutines import check_not_generator
+from elastic.dag.execution.coroutines import check_function
 from elastic.dag.operator import BaseOperator
 
 
@@ -38,11 +37,7 @@ class PythonOperator(BaseOperator):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if not callable(python_callable):
-            raise DefinitionError(
-                f"task {self.task_id!r}: python_callable must be a function, got {python_callable!r}."
-            )
-        check_not_generator(f"task {self.task_id!r}", "python_callable", python_callable)
+        check_function(f"task {self.task_id!r}", "python_callable", python_callable)
         self.python_callable = python_callable
         self.op_args = tuple(op_args)
         self.op_kwargs = dict(op_kwargs or {})

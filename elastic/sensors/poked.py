@@ -1,13 +1,14 @@
 """Sensors that check their condition in a process of the task: by a function, or by a command."""
 
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from elastic.dag.context import Context
-from elastic.dag.errors import DefinitionError
+from elastic.dag.errors import CommandError
 from elastic.dag.execution.call_with_context import call_with_context
-from elastic.dag.execution.coroutines import check_not_generator
+from elastic.dag.execution.coroutines import check_function
+from elastic.dag.execution.shell_process import ShellProcess
+from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.execution.wait import Answer
 from elastic.sensors.sensor import BaseSensor
 
@@ -38,11 +39,7 @@ class PythonSensor(BaseSensor):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if not callable(python_callable):
-            raise DefinitionError(
-                f"task {self.task_id!r}: python_callable must be a function, got {python_callable!r}."
-            )
-        check_not_generator(f"task {self.task_id!r}", "python_callable", python_callable)
+        check_function(f"task {self.task_id!r}", "python_callable", python_callable)
         self.python_callable = python_callable
         self.op_args = tuple(op_args)
         self.op_kwargs = dict(op_kwargs or {})
@@ -54,22 +51,35 @@ class PythonSensor(BaseSensor):
 class CommandSensor(BaseSensor):
     """Sensor that runs a bash command until it ends with exit code 0.
 
+    The output of the command is logged. Its environment contains neither the Fernet key nor the URL of the metadata
+    database.
+
     Args:
         bash_command: The command, rendered as a template.
         not_yet_codes: Exit codes that mean "not yet"; another one is an error.
-        settings: Settings of `BaseSensor`.
+        settings: Settings of `BaseSensor`, and `env`, environment variables in addition to those of this process.
+            Without an `execution_timeout`, a command may take five minutes.
     """
 
-    template_fields: ClassVar[Sequence[str]] = ("bash_command",)
+    template_fields: ClassVar[Sequence[str]] = ("bash_command", "env")
 
     def __init__(self, bash_command: str, *, not_yet_codes: Sequence[int] = (1,), **settings: Any) -> None:
         super().__init__(**settings)
         self.bash_command, self.not_yet_codes = bash_command, tuple(not_yet_codes)
 
     def poke(self) -> Answer:
-        limit = self.execution_timeout.total_seconds() if self.execution_timeout else _COMMAND_SECONDS
-        ended = subprocess.run(["bash", "-c", self.bash_command], check=False, timeout=limit, stdin=subprocess.DEVNULL)  # noqa: S603, S607 - the command of the DAG file
-        reason = f"the command ended with exit code {ended.returncode}"
-        if ended.returncode not in (0, *self.not_yet_codes):
-            raise RuntimeError(f"{reason}, which is neither 0 nor one of not_yet_codes")
-        return Answer(done=ended.returncode == 0, reason=reason)
+        environment = {name: str(value) for name, value in (self.env or {}).items()}
+        limit = None if self.execution_timeout else _COMMAND_SECONDS
+        command, last = ShellProcess(["bash", "-c", self.bash_command], environment, None), ""
+        try:
+            with TimeLimit(f"the command of task {self.task_id!r}", limit):
+                for line in command.lines():
+                    self.log.info("%s", line)
+                    last = line or last
+        except BaseException:
+            command.kill()
+            raise
+        code = command.exit_code()
+        if code not in (0, *self.not_yet_codes):
+            raise CommandError(self.task_id, f"{command.exit_status()}, neither 0 nor one of not_yet_codes", last)
+        return Answer(done=code == 0, reason=f"the command ended with {command.exit_status()}")

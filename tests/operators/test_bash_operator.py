@@ -14,8 +14,9 @@ from operator_samples import attempt, sample_dag
 from elastic.dag import literal
 from elastic.dag.context import ContextServices
 from elastic.dag.errors import CommandError, TaskSkipped, TaskTimeoutError, TemplateError
+from elastic.dag.execution.shell_process import ShellProcess
 from elastic.operators import BashOperator
-from elastic.operators.shell_process import ShellProcess
+from elastic.sensors import CommandSensor
 
 
 def run(command: str, **settings: Any) -> Any:
@@ -126,26 +127,30 @@ def test_what_a_command_leaves_in_the_background_is_not_waited_for(tmp_path: Pat
     wait_until_gone(pid)
 
 
-def test_a_timeout_ends_all_processes_of_the_command(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    os.mkfifo(pids)
-    command = f"trap '' TERM; (trap '' TERM; exec sleep 600) & echo $$ $! > {pids}; wait"
+@pytest.mark.parametrize("kind", [BashOperator, CommandSensor])
+def test_a_timeout_ends_all_processes_of_the_command(
+    kind: type[BashOperator | CommandSensor], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     found: list[int] = []
 
-    def ring_when_both_run() -> None:
-        found.extend(int(word) for word in pids.read_text().split())
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 1)  # until the process handles it
+    class RingOnce(logging.Handler):
+        """Handler that lets the time limit pass once the command runs."""
 
-    alarm = threading.Thread(target=ring_when_both_run)
-    alarm.start()
-    task = BashOperator(command, task_id="t", execution_timeout=600)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(TaskTimeoutError, match="task 't' took longer than 600 s"),
-    ):
-        patch.setattr("elastic.operators.shell_process.GRACE_SECONDS", 0.1)
-        attempt(task)
-    alarm.join()
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("pids "):
+                found.extend(int(word) for word in record.getMessage().split()[1:])
+                signal.setitimer(signal.ITIMER_REAL, 0.001, 1)  # until the process handles it
+
+    command = "trap '' TERM; (trap '' TERM; exec sleep 600) & echo pids $$ $!; wait"
+    task = kind(command, task_id="t", execution_timeout=600)
+    monkeypatch.setattr("elastic.dag.execution.shell_process.GRACE_SECONDS", 0.1)
+    logger, handler = logging.getLogger("elastic.task"), RingOnce()
+    logger.addHandler(handler)
+    try:
+        with caplog.at_level(logging.INFO, "elastic.task"), pytest.raises(TaskTimeoutError, match="longer than 600 s"):
+            attempt(task)
+    finally:
+        logger.removeHandler(handler)
     assert len(found) == 2
     for pid in found:
         wait_until_gone(pid)
@@ -229,3 +234,26 @@ def test_a_command_finds_neither_the_key_nor_the_url_of_the_database(
     assert run(f"printenv {name}; printenv ELASTIC__LOGS__LEVEL") == "INFO"
     assert run(f"printenv {name} || echo none") == "none"
     assert run(f"printenv {name}", env={name: "given"}) == "given"
+
+
+def test_a_command_that_a_sensor_runs_is_logged_and_finds_no_secret_setting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ELASTIC__SECRETS__FERNET_KEY", "canary")
+    command = 'echo "key=$ELASTIC__SECRETS__FERNET_KEY day=$DAY"; exit {{ params.code }}'
+
+    def sensor(code: int) -> CommandSensor:
+        return CommandSensor(command, task_id="t", env={"DAY": "monday"}, params={"code": code}, timeout=600)
+
+    with caplog.at_level(logging.INFO, "elastic.task"):
+        attempt(sensor(0))
+    assert "key= day=monday" in [record.message for record in caplog.records]
+    expected = "ended with exit code 3, neither 0 nor one of not_yet_codes; its last line was 'key= day=monday'"
+    with pytest.raises(CommandError, match=expected):
+        attempt(sensor(3))
+
+
+def test_a_command_that_a_sensor_runs_has_a_time_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elastic.sensors.poked._COMMAND_SECONDS", 0.01)
+    with pytest.raises(TaskTimeoutError, match=r"the command of task 't' took longer than 0\.01 s"):
+        attempt(CommandSensor("sleep 600", task_id="t"))

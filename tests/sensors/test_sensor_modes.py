@@ -16,6 +16,7 @@ from elastic.db.records import TaskInstanceRow
 from elastic.hooks import SqliteHook
 from elastic.scheduler.commands.planning import new_run
 from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.trigger_tools import Tools
 from elastic.sensors import (
     CommandSensor,
     ExternalTaskSensor,
@@ -42,7 +43,7 @@ def world(tmp_path: Path, web: WebServer, monkeypatch: pytest.MonkeyPatch) -> di
     partitions: list[tuple[str]] = []
     monkeypatch.setitem(sys.modules, "impala", types.ModuleType("impala"))
     monkeypatch.setitem(sys.modules, "impala.dbapi", FakeHive(partitions))
-    return {"path": tmp_path, "web": web, "partitions": partitions}
+    return {"path": tmp_path, "web": web, "partitions": partitions, "patch": monkeypatch}
 
 
 class FakeHive(types.ModuleType):
@@ -121,8 +122,14 @@ def hive_case(world: dict[str, Any], **settings: Any) -> Case:
 
 
 def time_case(world: dict[str, Any], **settings: Any) -> Case:
-    at = datetime.now(UTC) + timedelta(seconds=0.5)
-    return TimeSensor(task_id="wait", target_time=at, **settings), lambda: None, None
+    patch: pytest.MonkeyPatch = world["patch"]
+    at = datetime(2016, 2, 23, 6, tzinfo=UTC)
+    patch.setattr(Tools, "now", lambda tools: at - timedelta(seconds=INTERVAL))
+    return (
+        TimeSensor(task_id="wait", target_time=at, **settings),
+        lambda: patch.setattr(Tools, "now", lambda _: at),
+        None,
+    )
 
 
 def python_case(world: dict[str, Any], **settings: Any) -> Case:

@@ -59,6 +59,17 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any], function: Callable[..., A
     return _CoroutineRun(coroutine, function).result()
 
 
+def check_function(owner: str, setting: str, function: Any) -> None:
+    """Check that a setting is a function whose body runs when it is called.
+
+    Raises:
+        DefinitionError: It cannot be called, or is a generator function.
+    """
+    if not callable(function):
+        raise DefinitionError(f"{owner}: {setting} must be a function, got {function!r}.")
+    check_not_generator(owner, setting, function)
+
+
 def check_not_generator(owner: str, setting: str, function: Any) -> None:
     """Check that a function is not a generator function.
 
