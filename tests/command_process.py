@@ -35,13 +35,15 @@ def ended(process: "subprocess.Popen[str]") -> str:
 
 
 def end_all() -> None:
-    """Kill the processes of a failed test."""
+    """Kill the processes of a failed test, and close the output of all."""
     while _processes:
         process = _processes.pop()
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def until(condition: Callable[[], bool], *processes: "subprocess.Popen[str]") -> None:

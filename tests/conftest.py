@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,12 +61,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder of the runs of one test."""
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Folder of the runs of one test, with a database of its own if the test uses one."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ELASTIC_HOME", str(folder))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    return folder
+    yield folder
+    _close_databases()
+
+
+def _close_databases() -> None:
+    """Close what tests left open; a process that runs thousands of tests would have a connection of each."""
+    modules = sys.modules
+    if "elastic.db.open_database" in modules:
+        modules["elastic.db.open_database"]._opened.cache_clear()
+        for database in list(modules["elastic.db.database"]._databases):
+            database.close()
 
 
 @pytest.fixture(params=["inline", pytest.param("local", marks=pytest.mark.cluster)])

@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.executors.executor import Executor, Runner, TaskCommand
 from elastic.executors.orphan_reaper import OrphanReaper, kill_group, kill_tree
-from elastic.executors.worker_process import ProcessSettings, WorkerSetup, exit_description, serve
+from elastic.executors.worker_process import ProcessSettings, WorkerSetup, exit_description, serve, signals_blocked
 
 #: Seconds between SIGTERM and SIGKILL of a worker process.
 KILL_GRACE_SECONDS = 10.0
@@ -78,7 +77,7 @@ class LocalExecutor(Executor):
     def watch_orphans(self) -> None:
         """Start the reaper of workers that outlive this process, which cannot start once there are native threads."""
         if self._reaper is None and OrphanReaper.is_available() and not has_native_threads():
-            with _signals_blocked():
+            with signals_blocked():
                 self._reaper = OrphanReaper(2 * max(1, self.parallelism), KILL_GRACE_SECONDS)
 
     def reserve(self, count: int) -> list[int]:
@@ -156,7 +155,7 @@ class LocalExecutor(Executor):
             settings=None if method == "fork" else ProcessSettings.current(),
         )
         process = context.Process(target=serve, args=(theirs, self._runner, setup), name="elastic-worker")
-        with _signals_blocked(), contextlib.nullcontext() if method == "fork" else self._clean(method):
+        with signals_blocked(), contextlib.nullcontext() if method == "fork" else self._clean(method):
             process.start()
         theirs.close()
         worker = _Worker(process, ours)
@@ -246,17 +245,6 @@ class LocalExecutor(Executor):
 
 def _start_method() -> str:
     return "forkserver" if has_native_threads() else "fork"
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Any:
-    """Block signals until a new process has installed its handlers."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class SequentialExecutor(LocalExecutor):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -113,6 +113,17 @@ def _run(runner: Runner | None, key: TaskKey, command: TaskCommand) -> tuple[boo
     except BaseException:
         # A runner handles failures of tasks itself, so this error is internal.
         return False, traceback.format_exc()
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Block signals while a process starts, until it has installed its handlers by `become_own_group`."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def become_own_group(parent: int | None) -> None:

@@ -21,7 +21,7 @@ from elastic.dag.execution.timeout import TimeLimit
 from elastic.db.known_secrets import hide_known_secrets
 from elastic.db.stores import notifications as outbox
 from elastic.db.stores.notifications import Notification
-from elastic.executors.worker_process import become_own_group
+from elastic.executors.worker_process import become_own_group, signals_blocked
 from elastic.notifiers.errors import NotifierError, RefusedMessageError
 from elastic.notifiers.registry import notifier_of
 from elastic.scheduler.deployment import Deployment
@@ -144,7 +144,8 @@ class SenderProcess:
         self._process = context.Process(
             target=_send_all, args=(self.deployment, self.say, os.getpid()), name="elastic-sender", daemon=True
         )
-        self._process.start()
+        with signals_blocked():
+            self._process.start()
 
 
 def _send_all(deployment: Deployment, say: Callable[[str], None], parent: int) -> None:

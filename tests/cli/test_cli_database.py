@@ -216,7 +216,8 @@ class TestConnections:
         [
             ("x.json", "{", "line 1: invalid JSON"),
             ("x.json", "[]", "must hold a mapping"),
-            ("x.json", '{"a": {"kind": "mysql", "psw": "hunter2"}}', "connection 'a' must be a URL, or fields among"),
+            ("x.json", '{"a": {"kind": "mysql", "psw": "hunter2"}}', "connection 'a' has the unknown field 'psw'"),
+            ("x.json", '{"a": ["mysql"]}', "connection 'a' must be a URL, or a mapping of fields"),
             ("x.yaml", "a: [", "invalid YAML"),
             ("x.yaml", "a: &b [x]\nc: *b\n", "has aliases"),
             ("x.yaml", "a: !!python/object/apply:os.system ['true']\n", "invalid YAML"),

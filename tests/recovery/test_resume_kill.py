@@ -117,7 +117,7 @@ print(json.dumps([began_at, plain(result.value), result.counters["resumes"]]))
 @pytest.mark.parametrize("story", sorted(ORACLE))
 def test_five_masters_are_killed_in_a_row_and_each_gets_further(story: str, tmp_path: Path) -> None:
     # Soon after the first commit, which comes later if more calls are in flight.
-    number = {"frames": 80, "wide-frames": 110}.get(story, 30)
+    number = {"frames": 80, "wide-frames": 130}.get(story, 30)
     began_at, value, resumes = said(child("-c", IN_A_ROW, story, number, tmp_path))
     assert value == ORACLE[story]
     assert resumes == 5

@@ -1,6 +1,7 @@
 """DAG files: whatever a file does, the parser names it and goes on, and no DAG vanishes without a reason."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,9 +13,12 @@ import pytest
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.stores.dags import dags, import_errors
+from elastic.executors.worker_process import become_own_group
+from elastic.scheduler.signals import DeferredSignals
 from elastic.service.parsing.dag_parser import DagParser, ParserSetup, ScanResult
 from elastic.service.parsing.file_loader import ParseLimits, load_file
-from tests.command_process import is_alive
+from elastic.service.parsing.parser_process import ParserProcess
+from tests.command_process import is_alive, until
 
 GOOD = "from elastic.dag import DAG\nfrom elastic.operators import EmptyOperator\n{more}\n"
 GOOD += 'dag = DAG({dag_id!r})\nEmptyOperator(task_id="t", dag=dag)\n'
@@ -325,3 +329,23 @@ def test_two_parsers_share_a_folder_and_read_each_file_once(database: Database, 
     assert names(second.scan()) == ["f1.py"]
     assert names(first.scan()) == []
     assert len(active(database)) == 4
+
+
+def test_a_process_that_is_stopped_while_it_starts_ends(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped_first(parent: int | None) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        become_own_group(parent)
+
+    monkeypatch.setattr("elastic.service.parsing.parser_process.become_own_group", stopped_first)
+    limits, said = ParseLimits(timeout=20.0, memory=512 * 2**20), []
+    setup = ParserSetup(database=database, folder=folder, limits=limits, owner="p1", say=said.append)
+    process = ParserProcess(setup, 600.0)
+    try:
+        with DeferredSignals():
+            process.check()
+            until(lambda: process.check() is None and bool(said))
+    finally:
+        process.stop()
+    assert said == ["the DAG parser ended with exit code 0; it is started again"]

@@ -157,7 +157,8 @@ def test_a_log_is_followed_filtered_and_searched(sample: Sample, browser_page: A
     assert page.locator("#log .line:visible").count() == 1
     assert "level=warning" in page.url
     page.select_option("#log-level", "")
-    page.fill("#log-find", "line 4999")
+    # Not a line of the end, which leaves the page when more of the beginning arrives.
+    page.fill("#log-find", "line 3500")
     assert page.text_content("#log-hits") == "1 of 1"
 
 

@@ -11,12 +11,15 @@ from typing import Any
 from elastic.core.backoff import Backoff
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
-from elastic.executors.worker_process import Stopped, become_own_group, exit_description
+from elastic.executors.worker_process import Stopped, become_own_group, exit_description, signals_blocked
 from elastic.service.parsing.dag_parser import DagParser, ParserSetup
 from elastic.service.parsing.file_loader import become_subreaper
 
 #: Delays between restarts.
 _BACKOFF = Backoff(first=1.0, longest=30.0)
+
+#: Seconds between SIGTERM and SIGKILL.
+_GRACE_SECONDS = 15.0
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class ParserProcess:
         """End the process, and wait for its end."""
         if self._process is not None:
             self._process.terminate()
+            self._process.join(_GRACE_SECONDS)
+            self._process.kill()
             self._process.join()
             self._process.close()
             self._process = None
@@ -65,7 +70,8 @@ class ParserProcess:
         process: BaseProcess = context.Process(
             target=_run, args=(self.setup, interval, os.getpid()), name="elastic-parser"
         )
-        process.start()
+        with signals_blocked():
+            process.start()
         return process
 
 
