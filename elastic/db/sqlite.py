@@ -1,12 +1,13 @@
 """SQLite settings with which several processes neither corrupt the file nor block each other."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import StoreError
-from elastic.persistence.durable_file import make_folder
+from elastic.persistence.durable_file import create_whole, make_folder
 from elastic.persistence.sqlite import is_wal_safe, use_journal
 
 
@@ -23,8 +24,13 @@ def prepare_file(path: Path) -> None:
     """
     try:
         make_folder(path.parent, is_durable=False)
-        # Created here because SQLite would let other users read it.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Created here because SQLite would let other users read it. A file that exists is never opened: its closing
+        # would release the locks of all connections of this process, and other processes would damage their work.
+        if not path.exists():
+            create_whole(path.resolve(), b"")
+        if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+            number = errno.EISDIR if path.is_dir() else errno.EACCES
+            raise OSError(number, os.strerror(number))
     except OSError as error:
         raise StoreError(
             f"the database {path} cannot be opened ({error.strerror}); "

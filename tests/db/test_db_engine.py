@@ -48,6 +48,21 @@ def test_processes_that_want_the_same_instances_run_each_of_them_once(database: 
     assert len(queries.run_attempts(database, "etl", run.run_id)) == 1
 
 
+_OTHER_WRITER = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+
+
+def test_a_new_connection_of_a_process_keeps_the_locks_of_its_others(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/elastic.db")
+    create(database)
+    with database.begin():
+        other_writer = [sys.executable, "-c", _OTHER_WRITER, str(tmp_path / "elastic.db")]
+        for _ in range(2):
+            told = subprocess.run(other_writer, capture_output=True, text=True, check=False).stderr
+            assert "OperationalError: database is locked" in told
+            assert database.query(lambda connection: connection.execute(text("SELECT 1")).scalar()) == 1
+    database.close()
+
+
 def _lose_next_commit(database: Database) -> Callable[[], int]:
     """Let the next commit succeed, but lose its reply with the connection."""
     lost: list[bool] = []
