@@ -1,7 +1,5 @@
 """States, including the names of Synergy."""
 
-import itertools
-
 import pytest
 
 from elastic.dag.errors import InvalidKeyError, TransitionError
@@ -9,9 +7,7 @@ from elastic.dag.ids import TaskKey, check_key, run_id_of
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.synergy import (
     ActionSetState,
-    FlowState,
     check_action_set_transition,
-    check_flow_transition,
     flow_state_of,
 )
 from elastic.dag.timetable.interval import instant_of
@@ -54,21 +50,6 @@ def test_states_are_drawn_in_the_colours_of_flux() -> None:
 )
 def test_every_state_has_a_name_in_synergy(state: TaskState | RunState | None, did_work: bool, name: str) -> None:
     assert flow_state_of(state, did_work=did_work) == name
-
-
-def test_a_flow_goes_only_where_synergy_lets_it() -> None:
-    allowed = []
-    for old, new in itertools.product(FlowState, FlowState):
-        try:
-            allowed.append((str(old), str(check_flow_transition(old, new))))
-        except TransitionError as error:
-            assert str(error) == f"a flow or step cannot change from {old} to {new}."
-    assert ("embryo", "in_progress") in allowed
-    assert ("in_progress", "processed") in allowed
-    assert ("processed", "in_progress") in allowed
-    assert ("embryo", "processed") not in allowed
-    assert ("processed", "invalid") not in allowed
-    assert not any(old == new for old, new in allowed)
 
 
 def test_a_set_of_actions_runs_once() -> None:

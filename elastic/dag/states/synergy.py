@@ -27,16 +27,6 @@ class ActionSetState(StrEnum):
     FAILED = "failed"
 
 
-_FLOW = {
-    FlowState.EMBRYO: {FlowState.IN_PROGRESS, FlowState.NOOP, FlowState.INVALID, FlowState.CANCELED},
-    FlowState.IN_PROGRESS: {FlowState.PROCESSED, FlowState.NOOP, FlowState.INVALID, FlowState.CANCELED},
-    # A finished run may be recovered, run again, or run again from a step.
-    FlowState.PROCESSED: {FlowState.EMBRYO, FlowState.IN_PROGRESS},
-    FlowState.NOOP: {FlowState.EMBRYO, FlowState.IN_PROGRESS},
-    FlowState.INVALID: {FlowState.EMBRYO, FlowState.IN_PROGRESS},
-    FlowState.CANCELED: {FlowState.EMBRYO, FlowState.IN_PROGRESS},
-}
-
 _ACTION_SET = {
     ActionSetState.PENDING: {ActionSetState.RUNNING},
     ActionSetState.RUNNING: {ActionSetState.COMPLETE, ActionSetState.FAILED},
@@ -77,17 +67,6 @@ def flow_state_of(state: TaskState | RunState | None, *, did_work: bool = True) 
     """
     found = _RUNS[state] if isinstance(state, RunState) else _TASKS[state]
     return FlowState.NOOP if found is FlowState.PROCESSED and not did_work else found
-
-
-def check_flow_transition(old: FlowState, new: FlowState) -> FlowState:
-    """Return the new state of a flow or step, if the transition is allowed. Used together with `flow_state_of`.
-
-    Raises:
-        TransitionError: The transition is not allowed.
-    """
-    if new not in _FLOW[old]:
-        raise TransitionError("flow or step", old, new)
-    return new
 
 
 def check_action_set_transition(old: ActionSetState, new: ActionSetState) -> ActionSetState:
