@@ -12,6 +12,9 @@ DEFAULT_QUEUE = "default"
 #: Executor of queues whose tasks are left to workers.
 WORKERS = "worker"
 
+#: Executors that run one task after the other.
+ONE_AT_A_TIME = ("inline", "sequential")
+
 _ENTRY = re.compile(
     r"(?P<queue>[\w.-]{1,250})\s*=\s*(?P<executor>[^\s*=]+)\s*(?:\*\s*(?P<parallelism>[1-9]\d{0,5}))?", re.ASCII
 )
@@ -25,6 +28,10 @@ class QueueSetting:
     executor: str
     #: maximum number of tasks that run at the same time; None for the default
     parallelism: int | None = None
+
+    def places(self, parallelism: int) -> int:
+        """Return the number of tasks that the executor runs at the same time; `parallelism` is the default."""
+        return 1 if self.executor.lower() in ONE_AT_A_TIME else self.parallelism or parallelism
 
 
 def worker_queues_of(executor: str, queues: Mapping[str, QueueSetting]) -> tuple[str, ...]:

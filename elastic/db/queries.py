@@ -23,7 +23,7 @@ from elastic.db.records import (
     run_attempt_of,
     run_of,
 )
-from elastic.db.schema import dag_run, dag_run_attempt, log, log_line, task_attempt, task_instance, xcom
+from elastic.db.schema import dag_run, dag_run_attempt, log, log_line, run_claim, task_attempt, task_instance, xcom
 from elastic.db.sql_clock import now
 
 _run, _ti, _attempt = dag_run.c, task_instance.c, task_attempt.c
@@ -139,6 +139,28 @@ def active_instances(
     query = query if dag_id is None else query.where(_ti.dag_id == dag_id)
     query = query if lease_owner is None else query.where(_ti.lease_owner == lease_owner)
     return [instance_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def runs_without_master(database: Database, *, limit: int) -> list[DagRun]:
+    """Return queued runs of the service that no master has taken, the earliest of each DAG.
+
+    Args:
+        database: The database.
+        limit: Maximum number of runs.
+    """
+    claim, waits = run_claim.c, (_run.state == RunState.QUEUED) & run_claim.c.owner.is_(None)
+    is_claim = (claim.dag_id == _run.dag_id) & (claim.run_id == _run.run_id)
+    first = (
+        select(_run.dag_id, func.min(_run.logical_date).label("date"))
+        .join_from(run_claim, dag_run, is_claim)
+        .where(waits)
+        .group_by(_run.dag_id)
+        .order_by(_run.dag_id)
+        .limit(limit)
+        .subquery()
+    )
+    query = select(dag_run).join(first, (first.c.dag_id == _run.dag_id) & (first.c.date == _run.logical_date))
+    return [run_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
 
 
 def due_retries(database: Database, dag_id: str | None = None) -> list[TaskKey]:

@@ -50,6 +50,13 @@ class Deployment:
         return {queue: queue for queue in (DEFAULT_QUEUE, *self.queues)} if self.queues else None
 
     @property
+    def parallelism_by_executor(self) -> Mapping[str, int]:
+        """Attempts that each executor of a master runs at the same time, by the name of the executor."""
+        names = self.executors_by_queue or {DEFAULT_QUEUE: ""}
+        settings = {DEFAULT_QUEUE: QueueSetting(self.executor), **self.queues}
+        return {name: settings[queue].places(self.parallelism) for queue, name in names.items()}
+
+    @property
     def worker_executors(self) -> frozenset[str]:
         """Names of the executors that leave their tasks to workers; an empty name if one executor has all queues."""
         if not self.queues:

@@ -10,8 +10,9 @@ from pathlib import Path
 from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
-from elastic.db import transitions
+from elastic.db import queries, transitions
 from elastic.db.known_secrets import hide_known_secrets
+from elastic.db.records import DagRun
 from elastic.db.stores.jobs import MASTER_JOB, end_job, fail_dead_jobs, heartbeat, living_jobs, start_job
 from elastic.db.stores.workers import places_by_queue
 from elastic.db.transitions import RunClaim
@@ -33,10 +34,14 @@ from elastic.service.parsing.last_good_sources import LastGoodSources
 from elastic.service.parsing.parser_process import ParserProcess
 from elastic.service.planner import Planner
 from elastic.service.run_groups import POSTPONED_SECONDS, RunGroups
+from elastic.service.run_waits import run_verdicts
 from elastic.service.stored_dags import StoredDags
 
 #: Shortest sleep after a transaction on a SQLite file that several masters share (seconds).
 _MIN_BREATH_SECONDS = 0.02
+
+#: DAGs whose waiting runs are looked at with each heartbeat.
+_MAX_REPORTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,7 @@ class SchedulerMaster:
         self._heartbeat_at = self._plan_at = 0.0
         self._has_peers = False
         self._is_stopping = False
-        #: why runs cannot run, by DAG; each reason is reported once
+        #: the wait that was reported last, by DAG
         self._reported: dict[str, str] = {}
         self._ended = 0
         self._outage = _Outage()
@@ -215,9 +220,22 @@ class SchedulerMaster:
             is_own = isinstance(error, ElasticError)
             reason = error_text(error) if is_own else f"{type(error).__name__}: {masked(error_text(error))}"
             transitions.postpone_run(self._deployment.database, claim, POSTPONED_SECONDS)
-            if self._reported.get(run.dag_id) != reason:
-                self._reported[run.dag_id] = reason
-                self._say(f"run {run.run_id} of DAG {run.dag_id!r} waits: {reason}")
+            self._report(run, reason, reason)
+
+    def _report_waits(self) -> None:
+        """Report why queued runs wait that no master may take."""
+        database, wanted = self._deployment.database, self._options.dag_ids
+        for run in queries.runs_without_master(database, limit=_MAX_REPORTS):
+            found = run_verdicts(database, run, self._deployment.heartbeat)
+            obstacle = next((one for one in found if not one.met), None)
+            if obstacle is not None and (not wanted or run.dag_id in wanted):
+                self._report(run, obstacle.condition, obstacle.reason)
+
+    def _report(self, run: DagRun, kind: str, reason: str) -> None:
+        """Report why a run waits, unless a wait of this kind was the last that was reported for its DAG."""
+        if self._reported.get(run.dag_id) != kind:
+            self._reported[run.dag_id] = kind
+            self._say(f"run {run.run_id} of DAG {run.dag_id!r} waits: {reason}")
 
     def _release_claims_of_dead_masters(self) -> None:
         """Release the claims of masters on this host that have exited, so that waiting for the lease is unnecessary."""
@@ -244,6 +262,7 @@ class SchedulerMaster:
         self._keeper.beat(self._job_id)
         if not self._is_stopping:
             self._groups.queue_left_callbacks(self._folder)
+            self._report_waits()
         fail_dead_jobs(database, interval)
         if not self._groups.is_empty:
             transitions.give_back_attempts(database, places_by_queue(database, interval), deployment.lease)

@@ -6,7 +6,10 @@ from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.records import DagRun
 from elastic.db.stores.dags import cursor_of, dags, import_errors
+from elastic.db.stores.jobs import MASTER_JOB
 from elastic.db.stores.notifications import count_waiting
+from elastic.scheduler.commands.why import last_sign_of_life
+from elastic.scheduler.decisions.free_slots import active_runs_reason
 from elastic.service.health import has_living_master
 
 
@@ -68,7 +71,7 @@ def _start(database: Database, run: DagRun) -> list[Verdict]:
         paused = _met("dag", f"DAG {run.dag_id!r} is not paused")
     active = queries.runs(database, run.dag_id, states=[RunState.RUNNING])
     if len(active) >= cursor.max_active_runs:
-        why = f"max_active_runs {cursor.max_active_runs} of DAG {run.dag_id!r} is reached by run {active[0].run_id}"
+        why = active_runs_reason(run.dag_id, cursor.max_active_runs, active[0].run_id)
         return [paused, _unmet("active runs", why)]
     return [paused, _met("active runs", f"{len(active)} of {cursor.max_active_runs} runs are active")]
 
@@ -76,7 +79,8 @@ def _start(database: Database, run: DagRun) -> list[Verdict]:
 def _master(database: Database, heartbeat: float) -> Verdict:
     if has_living_master(database, heartbeat):
         return _met("master", "a master is alive")
-    return _unmet("master", "no master is alive; start one with `elastic master`, or run it with `elastic backfill`")
+    silent = " ".join(["no master is alive", last_sign_of_life(database, heartbeat, MASTER_JOB)]).rstrip()
+    return _unmet("master", f"{silent}; start one with `elastic master`, or run it with `elastic backfill`")
 
 
 def _file(database: Database, run: DagRun) -> list[Verdict]:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from service_samples import dag_file, database
+from service_samples import dag_file, database, served
 
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.states.state import RunState
@@ -73,3 +73,10 @@ def test_tasks_why_prints_the_reasons_of_the_run_before_those_of_the_task(home: 
     rows = json.loads(ended(started("tasks", "why", "daily", "first", run.run_id, "-o", "json")))
     assert [row["condition"] for row in rows][:4] == ["dag", "active runs", "master", "state"]
     assert next(row for row in rows if row["condition"] == "master")["met"] == "no"
+
+
+def test_a_master_says_why_a_queued_run_waits(home: Path) -> None:
+    dag_file(home)
+    run = triggered(home)
+    set_paused(database(), "daily", paused=True)
+    assert served().count(f"run {run.run_id} of DAG 'daily' waits: {reasons(run)['dag'][1]}\n") == 1

@@ -114,7 +114,7 @@ def verdicts_of(deployment: Deployment, task: BaseOperator, run: DagRun, options
     """
     tracker = tracker_at(deployment, task, run, options)
     key = checked_key(task.task_id, run, tracker, options.map_index)
-    return with_wait(deployment, _verdicts(tracker, key, _free_slots(deployment, task)), tracker, key)
+    return with_wait(deployment, _verdicts(tracker, key, _free_slots(deployment, task, run)), tracker, key)
 
 
 def verdicts_of_copies(
@@ -128,7 +128,7 @@ def verdicts_of_copies(
     tracker = tracker_at(deployment, task, run, options)
     states = tracker.run_states[run.run_id]
     keys = states.keys_of(task.task_id) if task.task_id in states.tasks else ()
-    free_slots, found, order = _free_slots(deployment, task), dict[Verdict, list[int]](), dict[str, int]()
+    free_slots, found, order = _free_slots(deployment, task, run), dict[Verdict, list[int]](), dict[str, int]()
     for key in keys or [checked_key(task.task_id, run, tracker, options.map_index)]:
         for verdict in with_wait(deployment, _verdicts(tracker, key, free_slots), tracker, key):
             order.setdefault(verdict.condition, len(order))
@@ -140,8 +140,8 @@ def _verdicts(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots) -> list[
     return verdicts_at(tracker, key, free_slots, dt.datetime.now(dt.UTC))
 
 
-def _free_slots(deployment: Deployment, task: BaseOperator) -> FreeSlots:
-    return free_slots_of(deployment, task.dag_id, _concurrency(task))
+def _free_slots(deployment: Deployment, task: BaseOperator, run: DagRun) -> FreeSlots:
+    return free_slots_of(deployment, task.dag_id, _concurrency(task), is_served=run.is_served)
 
 
 def _concurrency(task: BaseOperator) -> int:
@@ -163,7 +163,7 @@ def prepare_instance(
     if options.force and tracker.run_states[run.run_id].states[key] in _FINISHED:
         transitions.clear(deployment.database, [key])
         tracker.set_state(key, None)
-    found = _verdicts(tracker, key, _free_slots(deployment, task))
+    found = _verdicts(tracker, key, _free_slots(deployment, task, run))
     return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in SLOT_CONDITIONS)]
 
 

@@ -88,9 +88,14 @@ def silence_of_triggerers(database: Database, heartbeat: float) -> str:
     """
     if living_jobs(database, heartbeat, kind=TRIGGERER_JOB):
         return ""
-    found = jobs(database, heartbeat, kind=TRIGGERER_JOB, limit=1)
-    since = f"since {found[0].heartbeat_at:%Y-%m-%d %H:%M:%S} UTC" if found else "yet"
+    since = last_sign_of_life(database, heartbeat, TRIGGERER_JOB) or "yet"
     return f"no triggerer has given a sign of life {since}; start one with `elastic triggerer`"
+
+
+def last_sign_of_life(database: Database, heartbeat: float, kind: str) -> str:
+    """Return since when no job of a kind has sent a heartbeat, as a phrase; empty if there was none."""
+    found = jobs(database, heartbeat, kind=kind, limit=1)
+    return f"since {found[0].heartbeat_at:%Y-%m-%d %H:%M:%S} UTC" if found else ""
 
 
 def stored_verdicts(
@@ -103,7 +108,7 @@ def stored_verdicts(
     """
     tracker = tracker_of(deployment.database, list(dag.tasks.values()), schedule, run, Overrides())
     key = checked_key(key.task_id, run, tracker, key.map_index)
-    free_slots = free_slots_of(deployment, dag.dag_id, dag.concurrency)
+    free_slots = free_slots_of(deployment, dag.dag_id, dag.concurrency, is_served=run.is_served)
     return with_wait(deployment, verdicts_at(tracker, key, free_slots, now), tracker, key)
 
 

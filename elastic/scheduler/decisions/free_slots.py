@@ -45,6 +45,11 @@ class FreeSlots:
         return "" if self.queues is None else self.queues.get(queue)
 
 
+def active_runs_reason(dag_id: str, max_active_runs: int, run_id: str) -> str:
+    """Return why no further run of a DAG begins, with one of the runs that are active."""
+    return f"max_active_runs {max_active_runs} of DAG {dag_id!r} is reached by run {run_id}"
+
+
 def choose(candidates: Iterable[RunnableTask], free_slots: FreeSlots) -> list[RunnableTask]:
     """Return the candidates that run now, by priority (highest first), date, and order in the DAG.
 

@@ -37,7 +37,7 @@ class ActiveRuns:
         self, deployment: Deployment, dag: DagSpec, runs: Sequence[DagRun], tracker: RunTracker, max_active: int
     ) -> None:
         self._deployment, self._dag, self._tracker = deployment, dag, tracker
-        self._max_active = max_active
+        self.max_active = max_active
         self.by_id = {run.run_id: run for run in runs}
         self._waiting = [run.run_id for run in runs]
         self._active: list[str] = []
@@ -93,7 +93,7 @@ class ActiveRuns:
         begun: list[str] = []
         if time.monotonic() < self._next_start_at:
             return begun
-        while self._waiting and (not self._max_active or len(self._active) < self._max_active):
+        while self._waiting and (not self.max_active or len(self._active) < self.max_active):
             run_id = self._waiting[0]
             self.is_refused = not self._start(run_id)
             if self.is_refused:
@@ -106,7 +106,7 @@ class ActiveRuns:
 
     def reopen(self, run_ids: Sequence[str]) -> None:
         """Set ended runs to running if they have unfinished instances."""
-        for run_id in run_ids if self._max_active else ():
+        for run_id in run_ids if self.max_active else ():
             run = self.by_id[run_id]
             if self._tracker.end_of(run_id) is None:
                 # A task was added to the DAG, or a user ended the run before it was complete.
@@ -150,9 +150,9 @@ class ActiveRuns:
     def _start(self, run_id: str) -> bool:
         """Set a run to running; return False if other processes use up the limit."""
         run = self.by_id[run_id]
-        if not self._max_active:
+        if not self.max_active:
             return True
-        if transitions.start_run(self._deployment.database, run.dag_id, run_id, max_active_runs=self._max_active):
+        if transitions.start_run(self._deployment.database, run.dag_id, run_id, max_active_runs=self.max_active):
             self.log.write(run, "begins" if run.attempt == 1 else f"begins, attempt {run.attempt}")
             return True
         found = queries.run_of_id(self._deployment.database, run.dag_id, run_id)
@@ -162,7 +162,7 @@ class ActiveRuns:
         self._active.remove(run_id)
         self.ended[run_id] = state
         run = self.by_id[run_id]
-        if not self._max_active:
+        if not self.max_active:
             return
         if state is RunState.SUCCESS and self._has_failure_outside(run):
             state = RunState.FAILED

@@ -271,7 +271,7 @@ class RunGroup:
 
     def report_max_active_runs(self) -> None:
         """Report that no run can start because other processes run as many as the DAG allows."""
-        self._waiting_notice.report_max_active_runs()
+        self._waiting_notice.report_max_active_runs(self.runs.max_active)
 
     def _step(self, events: Iterable[ExecutorEvent]) -> Sequence[RunnableTask]:
         turn = self.decide(events)
