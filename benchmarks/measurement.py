@@ -178,7 +178,9 @@ class _Watch:
 
 
 def _environment(home: str) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    # Without files of byte code, each attempt would compile Elastic anew, and the installed tools not.
+    left_out = ("RAY_ADDRESS", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
     # Workers of all engines import the functions from the checkout.
     own = {"PYTHONPATH": str(ROOT), "ELASTIC_HOME": home, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     return {**environment, **own}

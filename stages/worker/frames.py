@@ -32,6 +32,21 @@ class FramedBlock(LazyLines):
         return self._frame.clone()
 
 
+class FramedTable(TableEntries):
+    """Rows of a table with a frame that the prefetch thread has already built."""
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, entries: TableEntries) -> None:
+        super().__init__(entries.table)
+        self._frame = entries.frame
+
+    @property
+    def frame(self) -> "Frame":
+        """A clone of the frame, which the caller may modify."""
+        return self._frame.clone()
+
+
 def as_frame(frame: "Frame") -> "Frame":
     """Return the frame unchanged: the transform between entries and an aggregator of frames."""
     return frame

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elastic.core.contracts.source import Reader
+from elastic.core.errors import UsageError
 from elastic.core.model.chunk import Reference
 from elastic.core.program import Program
 from elastic.core.transform import OF_FRAMES, FrameWords
@@ -13,7 +15,8 @@ from elastic.stages.messages import Call
 from elastic.stages.sources.files.lines import LazyLines
 from elastic.stages.sources.files.reader import FileReader
 from elastic.stages.sources.tables.parquet import ParquetReader
-from elastic.stages.worker.frames import FramedBlock, frame_in
+from elastic.stages.sources.tables.table_entries import TableEntries
+from elastic.stages.worker.frames import FramedBlock, FramedTable, frame_in
 
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
@@ -104,4 +107,8 @@ class Prefetcher(Reader):
         entries = self._reader.parse(reference, block.result())
         if isinstance(entries, LazyLines):
             return FramedBlock(entries, self._frame(entries))
+        if isinstance(entries, TableEntries):
+            # The transform raises the error of a table that cannot become a frame.
+            with suppress(UsageError):
+                return FramedTable(entries)
         return entries

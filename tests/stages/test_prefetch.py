@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow
 import pytest
 from polars.testing import assert_frame_equal
+from pyarrow import parquet
 
 import elastic
 from elastic.aggregators import FrameCount
 from elastic.core.contracts.source import Reader
-from elastic.core.errors import SourceError, StepFailedError
+from elastic.core.errors import SourceError, StepFailedError, UsageError
 from elastic.core.model.chunk import Reference
 from elastic.core.transform import Filter, FrameWords, Map, MapFrames, MapTables, Transform
 from elastic.stages.messages import Call
 from elastic.stages.sources import FileSource, TextLines
-from elastic.stages.worker.frames import FramedBlock, as_frame
+from elastic.stages.sources.tables.parquet import ParquetSource
+from elastic.stages.worker.frames import FramedBlock, FramedTable, as_frame
 from elastic.stages.worker.pipeline import apply
 from elastic.stages.worker.prefetch import Prefetcher, can_prefetch
 from elastic.stages.worker.words import word_frame
@@ -133,6 +136,41 @@ def test_lines_of_text_are_made_a_frame_by_the_thread(tmp_path: Path, transform:
     # A function that changes its frame changes only its own copy.
     entries.frame.insert_column(0, pl.Series("more", range(entries.frame.height)))
     assert_outputs_equal(apply(transform, entries), apply(transform, plain))
+
+
+@pytest.mark.parametrize("transform", [MapFrames(as_frame), MapTables(as_frame)])
+def test_rows_of_tables_are_made_a_frame_by_the_thread(tmp_path: Path, transform: Transform) -> None:
+    table = pyarrow.table({"name": ["one", "two"], "number": [1, None]})
+    reader, reference, ahead = prefetching(tmp_path, table, transform)
+    entries = ahead.parse(reference, ahead.read_block(reference))
+    ahead.close()
+    assert isinstance(entries, FramedTable)
+    assert (list(entries), len(entries)) == (table.to_pylist(), 2)
+    plain = reader.parse(reference, reader.read_block(reference))
+    assert_outputs_equal(apply(transform, entries), apply(transform, plain))
+    entries.frame.insert_column(0, pl.Series("more", [0, 1]))
+    assert_outputs_equal(apply(transform, entries), apply(transform, plain))
+
+
+def test_the_transform_raises_the_error_of_a_table_that_frames_cannot_hold(tmp_path: Path) -> None:
+    table = pyarrow.table({"wide": pyarrow.array([1], pyarrow.decimal256(50, 0))})
+    _, reference, ahead = prefetching(tmp_path, table, MapFrames(as_frame))
+    entries = ahead.parse(reference, ahead.read_block(reference))
+    ahead.close()
+    assert len(entries) == 1
+    with pytest.raises(UsageError, match="'wide' is decimal256"):
+        apply(MapFrames(as_frame), entries)
+
+
+def prefetching(folder: Path, table: pyarrow.Table, transform: Transform) -> tuple[Reader, Reference, Prefetcher]:
+    """Return the reader of a Parquet file, the reference of its chunk, and a prefetcher that reads it."""
+    parquet.write_table(table, folder / "table.parquet")
+    source = ParquetSource(folder / "table.parquet")
+    (piece,) = source.cut()
+    reader = source.reader().columnar()
+    ahead = Prefetcher(program(transform, reader=reader))
+    ahead.prefetch([replace(call_of(by_value(0, [])), references=(piece.reference,), payloads=(None,))])
+    return reader, piece.reference, ahead
 
 
 def assert_outputs_equal(found: Iterable[Any], expected: Iterable[Any]) -> None:
