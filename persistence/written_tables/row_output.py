@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter, SinkOwner
 from elastic.core.errors import StoreError
-from elastic.core.frames import is_frame
+from elastic.core.frames import frame_records, is_frame
 from elastic.core.model.written import WrittenFile
 from elastic.persistence.written_tables.commit_table import check_claim
 from elastic.persistence.written_tables.sql_target import SqlTarget
@@ -185,7 +185,7 @@ def _size(row: tuple[Any, ...]) -> int:
 def _flat(records: Sequence[Any]) -> Iterator[Any]:
     for record in records:
         if is_frame(record):
-            yield from record.iter_rows(named=True)
+            yield from frame_records(record)
         else:
             yield record
 

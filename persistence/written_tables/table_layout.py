@@ -1,6 +1,6 @@
 """Layout of a table: its columns and unique keys, as the database describes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ _BITS = {"TINYINT": 8, "SMALLINT": 16, "INT2": 16, "SMALLSERIAL": 16, "MEDIUMINT
 
 #: Bytes of the types of MySQL without a length.
 _MYSQL_BYTES = {"TINY": 255, "": 65535, "MEDIUM": 2**24 - 1, "LONG": 2**32 - 1}
+
+#: Error of MySQL for a view into which rows can be inserted, but not without another column.
+_NO_DEFAULT = 1423
 
 #: Storage engines of MySQL with transactions.
 _TRANSACTIONAL = ("innodb", "rocksdb", "ndb", "ndbcluster", "tokudb")
@@ -88,12 +91,34 @@ def layout_of(connection: "Connection", target: SqlTarget, key: tuple[str, ...])
     described: Sequence[Mapping[str, Any]] = inspector.get_columns(target.table, schema=target.schema)
     primary = tuple(inspector.get_pk_constraint(target.table, schema=target.schema)["constrained_columns"])
     columns = {str(each["name"]): _column(target.database, each, primary) for each in described}
-    if target.database == "mysql":
+    if target.table in inspector.get_view_names(schema=target.schema):
+        _check_view(connection, target, columns)
+    elif target.database == "mysql":
         _check_engine(inspector, target)
     if key:
         columns = _with_key(inspector, target, columns, (key, primary))
     required = tuple(name for name, column in columns.items() if column.required and not column.refused)
     return TableLayout(target.shown_table, columns, key, required)
+
+
+def _check_view(connection: "Connection", target: SqlTarget, columns: Iterable[str]) -> None:
+    """Refuse a view that takes no rows: one of no column, because some columns of other views may be generated."""
+    from sqlalchemy.exc import DBAPIError
+
+    # SQLite's count of inserted rows leaves out those of a trigger of a view, and the count is checked.
+    view, reason = target.quoted_table(target.table), "SQLite counts no rows of views"
+    for column in map(target.quoted, () if target.database == "sqlite" else columns):
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(
+                    f"INSERT INTO {view} ({column}) SELECT {column} FROM {view} WHERE 1 = 0"  # noqa: S608 - quoted
+                )
+            return
+        except DBAPIError as error:
+            if target.database == "mysql" and error.orig is not None and error.orig.args[:1] == (_NO_DEFAULT,):
+                return
+            reason = target.reason(error)
+    raise UsageError(f"{target} is a view that takes no rows ({reason}); name a table.")
 
 
 def _check_engine(inspector: "Inspector", target: SqlTarget) -> None:

@@ -175,6 +175,30 @@ def test_an_upsert_of_a_column_that_is_no_key_is_refused(url: str) -> None:
         run(records().write_sql(url, "words", key="nam"))
 
 
+def test_a_view_that_takes_no_rows_is_refused_before_the_run(url: str, home: Path) -> None:
+    with_table(url, WORDS, "create view total as select count(*) as n from words")
+    for key in (None, "n"):
+        with pytest.raises(UsageError, match=r"table 'total' of .* is a view that takes no rows \(.*\); name a table"):
+            run(records(3).write_sql(url, "total", key=key))
+    assert not list(home.glob("runs/*"))
+
+
+def test_a_view_that_takes_rows_is_written(url: str) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite inserts no rows into views")
+    hook = with_table(url, WORDS, "create view those as select n, name from words")
+    run(elastic.from_range(3).map(lambda n: {"n": n, "name": "x"}).write_sql(url, "those"))
+    assert hook.get_records("select count(*) from words") == [(3,)]
+
+
+def test_nanoseconds_of_frames_are_not_cut_off(tmp_path: Path) -> None:
+    url = sqlite_at(tmp_path / "times.db")
+    with_table(url, "create table times (at timestamp)")
+    frame = pl.DataFrame({"at": pl.Series([1], dtype=pl.Datetime("ns"))})
+    with pytest.raises(ElasticError, match=r"the column 'at' of type .* has nanoseconds"):
+        run(elastic.from_range(1).map_frames(lambda _: frame).write_sql(url, "times"))
+
+
 def test_mariadb_updates_no_row_by_another_key(mariadb_server: MariaDbServer) -> None:
     url = mariadb_server.create_database()
     hook = with_table(
