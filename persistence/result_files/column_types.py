@@ -50,6 +50,16 @@ def check_kinds(column: Collection[Any]) -> None:
             check_kinds(each)
 
 
+def has_set(values: Collection[Any]) -> bool:
+    """Return whether a set is among the values, at any depth."""
+    if _SCALARS.issuperset(map(type, values)):
+        return False
+    inner = [
+        each.values() if isinstance(each, dict) else each for each in values if isinstance(each, dict | list | tuple)
+    ]
+    return any(isinstance(each, set | frozenset) for each in values) or any(map(has_set, inner))
+
+
 def _kind_of(kind: type) -> type:
     return next((found for base, found in _KINDS if issubclass(kind, base)), kind)
 

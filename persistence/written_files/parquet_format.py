@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from elastic.core.errors import EncodingError, UsageError
 from elastic.core.frames import arrow_module, is_frame, polars_module
 from elastic.core.optional import require
-from elastic.persistence.result_files.column_types import check_keys, check_kinds
+from elastic.persistence.result_files.column_types import check_keys, check_kinds, has_set
 from elastic.persistence.written_files.file_format import EncodedRows, FileFormat, FileRows
 from elastic.persistence.written_files.text_formats import shown
 
@@ -116,6 +116,8 @@ class ParquetFormat(FileFormat):
 
     def _array(self, name: str, values: list[Any]) -> Any:
         arrow = arrow_module()
+        if self._schema is None and has_set(values):
+            raise EncodingError(f"column {name!r} has a set, whose values have no order; make it a list by map.")
         try:
             if self._schema is not None and is_typed_only(arrow.types, kind := self._schema.field(name).type):
                 return typed_array(values, kind)

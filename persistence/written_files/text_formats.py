@@ -14,6 +14,11 @@ from elastic.persistence.written_files.file_format import EncodedRows, FileForma
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
 
+_MARK = "\ufeff".encode()
+
+#: First bytes by which a reader would drop a part of the first line, or take the file for another type.
+_MISTAKEN = (_MARK, b"%PDF-", b"\x7fELF")
+
 #: Maximum characters of a record in a message.
 _MAX_SHOWN = 80
 
@@ -32,6 +37,22 @@ class TextRows(FileRows):
 
     def finish(self) -> None:
         """Do nothing: every line is written already."""
+
+
+class LineRows(TextRows):
+    """File of lines; a byte order mark comes first if the first line could be mistaken."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        super().__init__(write)
+        self._is_begun = False
+
+    def write(self, rows: Sequence[EncodedRows]) -> None:
+        if rows and not self._is_begun:
+            self._is_begun = True
+            if rows[0].data.startswith(_MISTAKEN):
+                # Readers drop this mark, and then take the line as it is.
+                self._write(_MARK)
+        super().write(rows)
 
 
 class TextFileFormat(FileFormat):
@@ -65,6 +86,9 @@ class LinesFormat(TextFileFormat):
     """Plain text: each record is a string, and becomes one line."""
 
     name, suffix = "text", ".txt"
+
+    def open(self, write: Callable[[bytes], None], columns: str) -> FileRows:
+        return LineRows(write)
 
     def lines(self, records: Iterable[Any]) -> list[str]:
         found = list(records)

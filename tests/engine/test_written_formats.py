@@ -63,6 +63,23 @@ def of(entries: list[Any], chunk_size: int = 3) -> elastic.Flow:
 #: An instant without a zone.
 NAIVE = dt.datetime.fromisoformat("2026-01-01T01:02:03.000004")
 
+# -- text
+
+
+@pytest.mark.parametrize("first", ["\ufeffhello", "\ufeff", "%PDF-1.4", "\x7fELF"])
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_first_line_that_could_be_mistaken_comes_back(first: str, compression: str | None, tmp_path: Path) -> None:
+    lines = [first, first, "end"]
+    written = run(of(lines).write_text(tmp_path / "out", compression=compression)).value
+    assert len(written) == 3
+    assert elastic.read_text(tmp_path / "out").take(9) == lines
+
+
+def test_a_usual_file_of_text_begins_with_its_first_line(tmp_path: Path) -> None:
+    written = run(of(["PDF", "\ufeff", "%PDF-"]).write_text(tmp_path / "out")).value
+    assert Path(written.paths[0]).read_bytes() == "PDF\n\ufeff\n%PDF-\n".encode()
+
+
 # -- CSV
 
 
@@ -188,6 +205,15 @@ def test_a_record_of_another_type_is_named_or_left_out(values: list[Any], proble
 def test_a_value_of_mixed_types_is_named_once(value: Any, tmp_path: Path) -> None:
     with pytest.raises(ElasticError, match=rf"column 'v' has {re.escape(shown(value))} \(int and str in one column\)"):
         run(of([{"v": value}]).write_parquet(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("value", [{1, 2}, set(), frozenset({1}), [{1}], {"a": ({1},)}])
+def test_a_set_is_written_to_parquet_only_by_a_schema(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(ElasticError, match="column 'a' has a set, whose values have no order; make it a list by map"):
+        run(of([{"a": value}]).write_parquet(tmp_path / "out"))
+    schema = pa.schema({"a": pa.list_(pa.int64())})
+    run(of([{"a": {7}}]).write_parquet(tmp_path / "lists", schema=schema))
+    assert elastic.read_parquet(tmp_path / "lists").take(1) == [{"a": [7]}]
 
 
 def test_nan_is_not_none_in_parquet(tmp_path: Path) -> None:
