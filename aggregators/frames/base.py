@@ -238,7 +238,7 @@ def _with_common_schema(frame: "Frame", buffer: FrameBuffer, aggregator: object)
         elif before[name] != now[name]:
             raise UsageError(
                 f"{aggregator} got {name!r} as {now[name]} in a chunk and as {before[name]} in another; "
-                "cast it to one type in map_frames"
+                "cast it to one type in map_frames, or join the types of Parquet files by union_by_name=True"
             )
     return frame
 

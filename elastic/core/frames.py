@@ -1,5 +1,6 @@
 """Frames: a chunk as a table. Polars is imported only if a flow uses frames, pyarrow only if it asks for tables."""
 
+import datetime as dt
 import sys
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Name of the column for entries that are not mappings.
 ENTRY = "entry"
+
+#: Day 0 of frames, 1970-01-01, as an ordinal of Python.
+_EPOCH = dt.date(1970, 1, 1).toordinal()
 
 #: First bytes of a packed frame; a checksum of 16 bytes and the stream follow.
 _MAGIC = b"EFRAME1\n"
@@ -47,7 +51,8 @@ def frame_records(frame: "Frame") -> list[dict[str, Any]]:
     """Return the rows of a frame as dicts of Python values.
 
     Raises:
-        EncodingError: A time has nanoseconds, of which Python's times have none; names the column.
+        EncodingError: A time has nanoseconds, which Python's times do not have, or is not in the years 1 to 9999; names
+            the column.
     """
     for name, kind in frame.schema.items():
         micro = _of_microseconds(kind)
@@ -56,7 +61,24 @@ def frame_records(frame: "Frame") -> list[dict[str, Any]]:
             raise EncodingError(
                 f"the column {name!r} of type {kind} has nanoseconds, which Python's times do not have; cast it"
             )
+        if not _is_in_python_years(column):
+            raise EncodingError(
+                f"the column {name!r} of type {kind} has a time that is not in the years 1 to 9999, which Python's "
+                "times have; filter it out, or drop the column"
+            )
     return list(frame.iter_rows(named=True))
+
+
+def _is_in_python_years(column: "polars.Series") -> bool:
+    pl, kind = polars_module(), column.dtype
+    if kind != pl.Date and not isinstance(kind, pl.Datetime):
+        return True
+    per_day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+    days = column.to_physical() // (per_day[kind.time_unit] if isinstance(kind, pl.Datetime) else 1)
+    # A day less at both ends, because a zone moves a time by up to a day.
+    margin = int(getattr(kind, "time_zone", None) is not None)
+    first, last = (day.toordinal() - _EPOCH for day in (dt.date.min, dt.date.max))
+    return bool(days.is_between(first + margin, last - margin).all())
 
 
 def _of_microseconds(kind: Any) -> Any:

@@ -54,6 +54,11 @@ class Comparison:
                 f"{', '.join(schema.names)}."
             )
         field, kind = compute.field(self.column), schema.field(self.column).type
+        if self.value is not None and pyarrow_module().types.is_nested(_inner(kind)):
+            raise UsageError(
+                f"where compares the column {self.column!r} of type {kind}, of which it can only test == None and "
+                "!= None; use filter() for its values."
+            )
         if self.value is None:
             return field.is_null() if self.operator == "==" else field.is_valid()
         if self.operator in _COMPARISONS:

@@ -73,7 +73,8 @@ def rows_of(table: Any) -> list[dict[str, Any]]:
     """Return the rows of an Arrow table as dicts of Python values.
 
     Raises:
-        EncodingError: Python has no value for one of a column, such as a time with nanoseconds; names the column.
+        EncodingError: Python has no value for one of a column, such as a time with nanoseconds or after the year 9999,
+            or a struct with two fields of one name; names the column.
     """
     if not table.num_columns:
         return [{} for _ in range(table.num_rows)]
@@ -137,7 +138,13 @@ def _values(name: str, column: Any) -> list[Any]:
                 f"the column {name!r} of type {column.type} has a value that Python's types cannot hold ({error}); "
                 "process it by map_frames, or leave it out with columns="
             ) from error
-    values: list[Any] = column.to_pylist()
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError) as error:
+        raise EncodingError(
+            f"the column {name!r} of type {column.type} has a value that Python's types cannot hold ({error}); "
+            "leave it out with columns="
+        ) from error
     return values
 
 

@@ -11,7 +11,7 @@ def union_of(schemas: Mapping[str, Any], needed: Collection[str] | None = None) 
     """Return the schema with the columns of all files, in the order in which they are found.
 
     Types of one column are joined if no value changes: shorter integers or floats with longer ones, strings with large
-    strings, and null with every type.
+    strings, null with every type, and dictionaries as the type of their values.
 
     Args:
         schemas: Arrow schemas by path.
@@ -65,6 +65,8 @@ def _joined(pa: Any, one: Any, other: Any) -> Any:
         return one
     if types.is_null(one):
         return other
+    if types.is_dictionary(one) or types.is_dictionary(other):
+        return _joined(pa, *(kind.value_type if types.is_dictionary(kind) else kind for kind in (one, other)))
     for is_kind in (types.is_signed_integer, types.is_unsigned_integer, types.is_floating):
         if is_kind(one) and is_kind(other):
             return max(one, other, key=lambda kind: kind.bit_width)

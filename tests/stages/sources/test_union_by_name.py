@@ -43,6 +43,22 @@ def tables(tmp_path: Path) -> Path:
     return folder
 
 
+def test_dictionaries_are_joined_with_their_values(tmp_path: Path) -> None:
+    for name, column in {
+        "a": pa.array(["x", None]).dictionary_encode(),
+        "b": pa.array(["y"]),
+        "c": pa.array(["z"], pa.large_string()).dictionary_encode(),
+    }.items():
+        pq.write_table(pa.table({"s": column}), tmp_path / f"{name}.parquet")
+    flow = elastic.read_parquet(tmp_path, union_by_name=True)
+    assert collected(flow) == [{"s": "x"}, {"s": None}, {"s": "y"}, {"s": "z"}]
+    later = elastic.read_parquet(tmp_path, union_by_name=True, where=("s", ">", "x"))
+    assert collected(later) == [{"s": "y"}, {"s": "z"}]
+    pq.write_table(pa.table({"s": [1]}), tmp_path / "d.parquet")
+    with pytest.raises(SourceError, match=r"the column 's' of '.*d\.parquet' has the type int64"):
+        elastic.read_parquet(tmp_path, union_by_name=True).take(1)
+
+
 ROWS = [
     {"n": "1", "m": "2", "z": None, "k": 1},
     {"n": "8", "m": None, "z": "9", "k": 2},
