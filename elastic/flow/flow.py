@@ -315,8 +315,8 @@ class Flow:
     def count(self, **options: Unpack[GivenOptions]) -> int:
         """Return the number of records of this flow; a frame has as many as it has rows.
 
-        This process counts and leaves no run, unless options say otherwise. Of Parquet files without transforms or
-        conditions, it reads the footers only.
+        This process counts and leaves no run, unless options say otherwise. Of Parquet files without transforms, it
+        reads the footers only, and with conditions also the columns of these.
 
         Args:
             options: As for `run`; `cluster="local"` counts by the workers of this machine, `persist=True` keeps a run.

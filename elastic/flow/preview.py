@@ -130,7 +130,8 @@ def count_records(step: Step) -> int:
     options = step.options.with_defaults(_IN_THIS_PROCESS)
     has_frames = any(isinstance(transform, OF_FRAMES) for transform in step.transforms)
     transforms = (*step.transforms, Map(_height)) if has_frames else step.transforms
-    counted = Step.of(step.source, transforms, Sum() if has_frames else Size(), options)
+    source = step.source if step.transforms else step.source.counting()
+    counted = Step.of(source, transforms, Sum() if has_frames else Size(), options)
     count: int = run(counted).value
     return count
 

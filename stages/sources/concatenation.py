@@ -137,6 +137,9 @@ class ConcatenatedSource(Source):
     def counted_entries(self) -> int | None:
         return _sum([source.counted_entries() for source in self._sources])
 
+    def counting(self) -> Source:
+        return ConcatenatedSource([source.counting() for source in self._sources])
+
     def _peeked_pieces(self, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
         chunk = 0
         for number, source in enumerate(self._sources):

@@ -154,6 +154,16 @@ class Source(ABC):
         """
         return self.expected_entries()
 
+    def counting(self) -> "Source":
+        """Return a source with as many entries as this one, of which only the number is needed.
+
+        Override it if that takes less reading.
+
+        Raises:
+            SourceError: The source is missing or cannot be read.
+        """
+        return self
+
     def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
         """Yield the first pieces, each with its number, for a look at the data before a run.
 

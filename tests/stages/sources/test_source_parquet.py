@@ -11,8 +11,17 @@ import pytest
 from source_samples import assert_goes_on_anywhere, chunks, entries, without_privileges
 
 import elastic
-from elastic.core.errors import ElasticError, SourceError, SourceNotFoundError, StepFailedError, UsageError
+from elastic.core.errors import (
+    ElasticError,
+    EncodingError,
+    SourceError,
+    SourceNotFoundError,
+    StepFailedError,
+    UsageError,
+)
+from elastic.core.frames import frame_records
 from elastic.stages.sources import ParquetSource
+from elastic.stages.sources.tables.table_entries import unpack_table
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -179,6 +188,46 @@ def test_arguments_that_cannot_be_are_named(tmp_path: Path, arguments: dict[str,
     path = saved(tmp_path, pa.table({"n": [1], "s": ["a"]}))
     with pytest.raises(UsageError, match=problem):
         elastic.read_parquet(path, **arguments).run(cluster="inline")
+
+
+@pytest.mark.parametrize("value", [1, [1]])
+@pytest.mark.parametrize("operator", ["==", "<", "in"])
+def test_lists_and_structs_are_compared_with_none_only(tmp_path: Path, operator: str, value: Any) -> None:
+    path = saved(tmp_path, pa.table({"n": [1, 2], "l": [[1], None], "s": [{"a": 1}, None]}))
+    for column in "ls":
+        with pytest.raises(UsageError, match=f"compares the column '{column}' of type .* can only test == None"):
+            elastic.read_parquet(path, where=(column, operator, [value] if operator == "in" else value)).take(1)
+        assert elastic.read_parquet(path, columns=["n"], where=(column, "==", None)).take(2) == [{"n": 2}]
+
+
+def test_a_count_with_conditions_reads_no_other_columns(tmp_path: Path) -> None:
+    times = pa.array([1, 2, 3], pa.timestamp("ns"))  # which rows of Python would refuse
+    table = pa.table({"n": [1, None, 3], "t": times, "s": ["a", "b", "c"]})
+    path = saved(tmp_path, table, row_group_size=2)
+    flow = elastic.read_parquet(path, where=("n", "!=", None))
+    assert (flow.count(), (flow + flow).count()) == (2, 4)
+    assert elastic.read_parquet(path, where=[("t", ">", NAIVE.replace(year=1970)), ("s", "!=", "b")]).count() == 2
+    assert elastic.read_parquet(path, where=("n", ">", 5)).count() == 0
+    folder = tmp_path / "table" / "k=1"
+    folder.mkdir(parents=True)
+    saved(folder, table)
+    for union in (False, True):
+        assert elastic.read_parquet(folder.parent, where=("k", "==", 1), union_by_name=union).count() == 3
+    with pytest.raises(UsageError, match="has no column 'm'"):
+        elastic.read_parquet(path, columns=["m"], where=("n", "==", 1)).count()
+    source = ParquetSource(path, where=("n", "==", 1)).counting()
+    (piece,) = source.cut()
+    assert unpack_table(source.reader().read_block(piece.reference)).schema.names == ["row"]
+
+
+def test_values_that_python_cannot_hold_are_named(tmp_path: Path) -> None:
+    twins = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    far = pa.array([10**15], pa.timestamp("s"))
+    path = saved(tmp_path, pa.table({"n": [1], "twins": twins, "far": far}))
+    for name in ("twins", "far"):
+        with pytest.raises(EncodingError, match=f"the column '{name}' .* Python's types cannot hold .* leave it out"):
+            elastic.read_parquet(path, columns=[name]).take(1)
+    assert elastic.read_parquet(path, columns=["n"]).take(1) == [{"n": 1}]
 
 
 @pytest.mark.parametrize(
@@ -349,6 +398,20 @@ def test_frames_cannot_have_what_they_do_not_hold(tmp_path: Path) -> None:
             wide.map_frames(lambda frame: frame, library=library).take()
     with pytest.raises(UsageError, match="the column 'a' is Int128"):
         elastic.from_polars(pl.DataFrame({"a": [1]}).cast(pl.Int128))
+
+
+@pytest.mark.parametrize("kind", [pl.Datetime("ms"), pl.Datetime("us", "Asia/Tokyo"), pl.Date])
+def test_a_look_at_frames_names_times_that_python_does_not_have(kind: Any) -> None:
+    per_day = 1 if kind == pl.Date else 86_400_000 * (1 if kind.time_unit == "ms" else 1000)
+    for far in (2_932_897, -719_163):
+        frame = (pl.Series("t", [far, None, 0]) * per_day).cast(kind)
+        with pytest.raises(EncodingError, match=r"the column 't' of type .* not in the years 1 to 9999"):
+            frame_records(frame.to_frame())
+        assert frame_records(frame[1:].to_frame())[0] == {"t": None}
+    near = pl.Series("t", [dt.date.min, dt.date.max])
+    assert frame_records(near.to_frame()) == [{"t": dt.date.min}, {"t": dt.date.max}]
+    last = NAIVE.replace(year=9999, month=12, day=31)
+    assert frame_records(near.cast(pl.Datetime("us")).to_frame())[1] == {"t": last}
 
 
 def test_a_look_at_frames_never_cuts_nanoseconds_off(tmp_path: Path) -> None:
