@@ -12,6 +12,14 @@ from elastic.core.redaction import masked_url, problem_of
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, CursorResult, Engine
 
+#: Packages that add databases to SQLAlchemy, by the name of the database in a URL.
+_PACKAGES = {
+    "bigquery": "sqlalchemy-bigquery",
+    "duckdb": "duckdb-engine",
+    "redshift": "sqlalchemy-redshift",
+    "snowflake": "snowflake-sqlalchemy",
+}
+
 
 class SourceDatabase:
     """Database at a URL; it connects only while a query runs, and no message has its password.
@@ -106,9 +114,10 @@ class SourceDatabase:
         try:
             return create_engine(self.url, poolclass=NullPool)
         except NoSuchModuleError as error:
+            package = _PACKAGES.get(self.url.get_backend_name())
             raise UsageError(
                 f"{self} names the database {self.url.drivername!r}, which SQLAlchemy does not know; "
-                "check the part before '://', or install the package that adds it."
+                f"check the part before '://', or install the package {package or 'that adds it'}."
             ) from error
         except ModuleNotFoundError as error:
             raise UsageError(f"{self} needs the package {error.name!r} on this machine; install it.") from error

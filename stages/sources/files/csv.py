@@ -468,10 +468,12 @@ class CsvRecordFormat(EncodedFormat):
         )
 
     def _error(self, block: FileBlock, offset: int, error: csv.Error) -> DecodingError:
-        advice = "correct the file"
+        reason, advice = str(error), "correct the file"
+        if reason.startswith("new-line character"):
+            reason, advice = "a carriage return without a line feed", "convert its line ends to line feeds"
         if not self.newlines_in_values:
             advice += ", or pass newlines_in_values=True if quoted values contain line ends"
-        return block.error(offset, f"the row that begins here is not CSV ({error})", advice)
+        return block.error(offset, f"the row that begins here is not CSV ({reason})", advice)
 
     def _may_have_quotes(self, entries: list[Any]) -> bool:
         """Return whether a value may have a quote: quick, where the lines of most files all have quotes, or none."""

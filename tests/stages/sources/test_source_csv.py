@@ -140,7 +140,7 @@ def test_a_header_may_have_a_quote(tmp_path: Path, data: bytes) -> None:
         (b"a,b\n\n1,2\n,\n ,,\n", 11, "has 3 values for 2 fields"),
         (b'a,b\n1,"2" x\n', 4, "not CSV"),
         (b'a,b\n1,2\n1,"2', 8, "not CSV"),
-        (b"a,b\n1\r1,2\n", 4, "not CSV"),
+        (b"a,b\n1\r1,2\n", 4, r"not CSV \(a carriage return without a line feed\); convert its line ends"),
         (b"a,b\n1,\xff\n", 6, "not utf-8 text"),
         (b"a,a\n1,2\n", 0, "names 'a' twice"),
         (b"\n1,2\n", 0, "header row is empty"),

@@ -167,6 +167,7 @@ def test_the_manifest_of_a_query_does_not_hold_the_password(words: str) -> None:
         (None, "'None' is not a database URL"),
         ("postgresql://user:secret@host:port/name", r"'postgresql://user:\*\*\*@host:port/name' is not a database URL"),
         ("nosuch://user:secret@host/name", r"nosuch://user:\*\*\*@host/name names the database 'nosuch'"),
+        ("redshift://user:secret@host/name", "or install the package sqlalchemy-redshift|needs the package"),
         ("sqlite+nosuch://user:secret@host/name", r"user:\*\*\*@host/name names the database 'sqlite\+nosuch'"),
         ("mysql+oursql://user:secret@h/n?ssl_password=secret", "which SQLAlchemy does not know|needs the package"),
     ],
