@@ -1,5 +1,6 @@
 """A home with DAG files, and masters of the service that run them, are stopped and killed."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from elastic.db.database import Database
 from elastic.db.records import DagRun
 from elastic.scheduler.deployment import Deployment
 from tests.command_process import ended, started
+
+FIRST = dt.date(2016, 2, 22)
 
 #: A DAG with a run for each of the last days; a task leaves a line for each time that it runs, and may wait.
 DAILY = """
@@ -32,12 +35,17 @@ with DAG({dag_id!r}, schedule="@daily", start_date={start!r}, end_date={end!r}, 
 """
 
 
+def dates(days: int) -> list[dt.date]:
+    """Return the dates of a DAG with a run for each of some days."""
+    return [FIRST + dt.timedelta(days=number) for number in range(days)]
+
+
 def dag_file(home: Path, dag_id: str = "daily", *, days: int = 3, text: str = DAILY) -> Path:
     """Write a DAG file with a run for each day from 2016-02-22 on."""
     folder = home / "dags"
     folder.mkdir(exist_ok=True)
     path = folder / f"{dag_id}.py"
-    path.write_text(text.format(here=str(home), dag_id=dag_id, start="2016-02-22", end=f"2016-02-{21 + days}"))
+    path.write_text(text.format(here=str(home), dag_id=dag_id, start=str(FIRST), end=str(dates(days)[-1])))
     return path
 
 
@@ -82,7 +90,7 @@ def descendants(pid: int) -> Iterator[int]:
 def check_each_date_once(home: Path, dag_id: str, days: int) -> None:
     """See to it that each date has one run, and each task of it one attempt that counts."""
     found = runs(dag_id)
-    assert [run.logical_date.day for run in found] == list(range(22, 22 + days))
+    assert [run.logical_date.date() for run in found] == dates(days)
     assert {run.state for run in found} == {RunState.SUCCESS}
     noted = [line.split() for line in ran(home)]
     uuids = [uuid for _, _, uuid in noted]
