@@ -86,6 +86,23 @@ def test_a_check_without_an_answer_keeps_the_deadline(database: Database) -> Non
     assert again.progress.checks == 2
 
 
+def test_equal_questions_that_are_due_soon_are_taken_together(database: Database) -> None:
+    waits = {"due": (0.0, "x"), "soon": (20.0, "x"), "later": (40.0, "x"), "other": (20.0, "y")}
+    run = made_run(database, *waits)
+    for name, (check_in, path) in waits.items():
+        running(database, key_of(run, name), name)
+        wait = WaitRequest(
+            settings=WaitSettings(interval=60.0),
+            progress=WaitProgress(checks=1),
+            kind="file",
+            arguments={"path": path},
+            check_in=check_in,
+        )
+        assert transitions.finish(database, AttemptResult(attempt_uuid=name, state=TaskState.DEFERRED, wait=wait))
+    assert [wait.attempt_uuid for wait in taken(database)] == ["due", "soon"]
+    assert taken(database, "two") == []
+
+
 def test_a_lease_that_ran_out_is_taken_by_another_triggerer_whose_answer_counts_once(database: Database) -> None:
     key = waiting(database)
     [first] = taken(database, "dead", lease=-1.0)

@@ -1,10 +1,10 @@
 """Checks of triggerers: leases of waits, and the results of checks in one transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Float, Integer, String, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Float, Integer, Select, String, and_, bindparam, func, insert, or_, select, update
 
 from elastic.dag.execution.wait import WaitProgress, WaitSettings, WaitStep
 from elastic.dag.ids import TaskKey
@@ -85,6 +85,9 @@ def take_waits(
 ) -> list[DueWait]:
     """Lease the waits whose next check is due, those that are due for the longest time first.
 
+    Other waits with the same question come along if at least half of their delay has passed, so that one answer serves
+    all of them, and from then on they are due together.
+
     Args:
         database: The database.
         owner: The triggerer.
@@ -92,20 +95,41 @@ def take_waits(
         limit: Maximum number of waits.
         full: Connections whose waits are left alone.
     """
-    is_due = and_(_wait.next_check_at <= now(), or_(_wait.lease_expires_at.is_(None), _wait.lease_expires_at < now()))
+    is_free = or_(_wait.lease_expires_at.is_(None), _wait.lease_expires_at < now())
     if full:
-        is_due = and_(is_due, _wait.connection.not_in(sorted(full)))
-    query = select(task_trigger, now().label("now")).where(is_due).order_by(_wait.next_check_at).limit(limit)
+        is_free = and_(is_free, _wait.connection.not_in(sorted(full)))
+    query = select(task_trigger, now().label("now")).where(is_free).order_by(_wait.next_check_at)
+    query = query.with_for_update(skip_locked=True)
 
     def work(connection: Connection, _: bool) -> list[DueWait]:
-        rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-        uuids = [row.attempt_uuid for row in rows]
-        for at in range(0, len(uuids), _BATCH_SIZE):
-            change = update(task_trigger).where(_wait.attempt_uuid.in_(uuids[at : at + _BATCH_SIZE]))
+        rows = connection.execute(query.where(_wait.next_check_at <= now()).limit(limit)).all()
+        found = [_due(row) for row in rows]
+        for questions in _batches({wait.question for wait in found}):
+            found += _early_waits(connection, query.where(_wait.question.in_(questions)), found, limit - len(found))
+        for uuids in _batches(wait.attempt_uuid for wait in found):
+            change = update(task_trigger).where(_wait.attempt_uuid.in_(uuids))
             connection.execute(change.values(lease_owner=owner, lease_expires_at=now(lease)))
-        return [_due(row) for row in rows]
+        return found
 
     return database.write(work)
+
+
+def _early_waits(connection: Connection, query: Select[Any], due: Sequence[DueWait], limit: int) -> list[DueWait]:
+    """Return the waits that may be checked together with those that are due."""
+    horizon = max(map(_early_seconds, due))
+    query = query.where(_wait.next_check_at > now(), _wait.next_check_at <= now(horizon)).limit(limit)
+    rows = [(row, _due(row)) for row in connection.execute(query)]
+    return [wait for row, wait in rows if (row.next_check_at - row.now).total_seconds() <= _early_seconds(wait)]
+
+
+def _batches(things: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(things)
+    return (ordered[at : at + _BATCH_SIZE] for at in range(0, len(ordered), _BATCH_SIZE))
+
+
+def _early_seconds(wait: DueWait) -> float:
+    """Return by how much a wait may be checked before it is due: half of its delay."""
+    return wait.settings.delay_after(wait.progress.checks) / 2
 
 
 def renew_waits(database: Database, owner: str, lease: float) -> None:
