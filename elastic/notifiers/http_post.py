@@ -3,7 +3,8 @@
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -61,9 +62,9 @@ class Endpoint:
 
     def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
         port = self.port or _PORTS[self.scheme]
-        address = _checked_address(self.host, port, may_be_private=self.may_be_private)
+        addresses = _checked_addresses(self.host, port, may_be_private=self.may_be_private)
         connection = (_CheckedHTTPS if self.scheme == "https" else _CheckedHTTP)(self.host, port, _TIMEOUT_SECONDS)
-        connection.address = address
+        connection.addresses = addresses
         try:
             connection.request("POST", self.path, body, dict(headers))
             response = connection.getresponse()
@@ -80,31 +81,39 @@ def json_of(value: Any) -> bytes:
 class _CheckedHTTP(HTTPConnection):
     """Connection to an address that was checked, so that the name cannot change its meaning in between."""
 
-    address = ""
+    addresses: Sequence[str] = ()
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         super().__init__(host, port, timeout=timeout)
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self.address, self.port), self.timeout)
+        self.sock = _connected(self)
 
 
 class _CheckedHTTPS(HTTPSConnection):
     """The same over TLS, with the certificate of the name."""
 
-    address = ""
+    addresses: Sequence[str] = ()
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self._tls = ssl.create_default_context()
         super().__init__(host, port, timeout=timeout, context=self._tls)
 
     def connect(self) -> None:
-        plain = socket.create_connection((self.address, self.port), self.timeout)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+        self.sock = self._tls.wrap_socket(_connected(self), server_hostname=self.host)
 
 
-def _checked_address(host: str, port: int, *, may_be_private: bool) -> str:
-    """Return the first address of a host, after a check of all of them.
+def _connected(connection: _CheckedHTTP | _CheckedHTTPS) -> socket.socket:
+    """Return a socket to the first address that answers: a host may have an IPv6 address that cannot be reached."""
+    *others, last = connection.addresses
+    for address in others:
+        with suppress(OSError):
+            return socket.create_connection((address, connection.port), connection.timeout)
+    return socket.create_connection((last, connection.port), connection.timeout)
+
+
+def _checked_addresses(host: str, port: int, *, may_be_private: bool) -> list[str]:
+    """Return the addresses of a host, after a check of all of them.
 
     Raises:
         RefusedMessageError: An address is not public, and only public ones may be used.
@@ -116,4 +125,4 @@ def _checked_address(host: str, port: int, *, may_be_private: bool) -> str:
             raise RefusedMessageError(
                 f"the host {host!r} has the address {one}, which is not public; set notify.private_targets to allow it."
             )
-    return found[0]
+    return found

@@ -17,6 +17,7 @@ from catchers import HttpCatcher, MailCatcher, http_service, mail_server
 
 from elastic.config.settings import Settings, read_settings
 from elastic.hooks.connection import Connection
+from elastic.notifiers import http_post
 from elastic.notifiers.errors import NotifierError, RefusedMessageError
 from elastic.notifiers.http_post import Endpoint
 from elastic.notifiers.notifier import Message, Notifier
@@ -224,6 +225,13 @@ class TestWebhook:
         http.statuses = [307]
         with pytest.raises(RefusedMessageError, match="answered 307, and redirects are not followed"):
             notifier_of("hook", settings).send(MESSAGE)
+
+    def test_the_next_address_of_a_host_is_used_if_the_first_does_not_answer(
+        self, http: HttpCatcher, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_post, "_checked_addresses", lambda *_, **__: ["127.0.0.2", "127.0.0.1"])
+        Endpoint(scheme="http", host="two", port=http.port, path="/in", may_be_private=True).post(b"{}", {})
+        assert [path for path, _, _ in http.requests] == ["/in"]
 
     @pytest.mark.parametrize(
         "host",
