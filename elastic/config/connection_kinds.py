@@ -54,6 +54,7 @@ KINDS: Mapping[str, ConnectionKind] = MappingProxyType(
         ),
         "s3": ConnectionKind(doc="S3 and services like it", is_open=True),
         "http": ConnectionKind(doc="HTTP service", is_open=True),
+        "https": ConnectionKind(doc="HTTP service with TLS", is_open=True),
     }
 )
 

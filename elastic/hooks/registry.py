@@ -13,6 +13,7 @@ from elastic.plugins.plugin import find, names
 _GROUP = "elastic.hooks"
 
 _SQL = ("elastic.hooks.sql.hook", "SqlHook")
+_FILES = ("elastic.hooks.files.hook", "FileHook")
 
 #: Module and class of each hook of Elastic, by kind.
 _HOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -21,6 +22,9 @@ _HOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "mysql": _SQL,
         "sqlite": _SQL,
         "duckdb": _SQL,
+        "file": _FILES,
+        "s3": _FILES,
+        "webhdfs": _FILES,
         "smtp": ("elastic.hooks.mail", "SmtpHook"),
         "smtps": ("elastic.hooks.mail", "SmtpHook"),
     }

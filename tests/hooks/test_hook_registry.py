@@ -10,7 +10,8 @@ import pytest
 from elastic.cli.main import app
 from elastic.config.connection_kinds import check_extra
 from elastic.core.errors import UsageError
-from elastic.hooks import Connection, SmtpHook, SqlHook, hook_of
+from elastic.hooks import Connection, FileHook, SmtpHook, SqlHook, hook_of
+from elastic.hooks.connection_lookup import connection
 from elastic.hooks.errors import UnknownKindError
 from elastic.plugins.plugin import forget
 from tests.notifiers.catchers import mail_server
@@ -30,6 +31,9 @@ def run(*words: str) -> int:
         ("mssql://h/n", SqlHook),
         ("sqlite:////x", SqlHook),
         ("smtps://h", SmtpHook),
+        ("file:///data", FileHook),
+        ("s3://key:secret@/bucket", FileHook),
+        ("webhdfs://ada@h:9870/in", FileHook),
     ],
 )
 def test_the_kind_of_a_connection_chooses_the_hook(url: str, kind: type) -> None:
@@ -53,6 +57,32 @@ def test_a_plugin_serves_kinds_that_elastic_does_not_know(home: Path) -> None:
         assert hook_of(Connection.of_url("fax://office", "fax")).test_connection().message == "beep"
     finally:
         forget()
+
+
+def test_a_folder_is_tested_by_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ELASTIC_CONN_IN", f"file://{tmp_path}")
+    assert run("connections", "test", "in") == 0
+    assert "answers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"host": "api.example.org", "schema": "https"}, "https://api.example.org/"),
+        ({"host": "https://api.example.org:8443/v1/", "schema": None}, "https://api.example.org:8443/v1"),
+        ({"host": "api.example.org", "port": 8080}, "http://api.example.org:8080/"),
+    ],
+)
+def test_the_schema_of_an_http_connection_of_airflow_is_its_protocol(
+    home: Path, tmp_path: Path, fields: dict[str, Any], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "exported.json").write_text(json.dumps({"api": {"conn_type": "http", **fields}}))
+    run("db", "migrate")
+    assert run("connections", "import", str(tmp_path / "exported.json")) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert connection("api").url == expected
 
 
 def test_a_mail_server_is_tested_by_a_command(

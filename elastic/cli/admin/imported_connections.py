@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from elastic.cli.printing.output import say
 from elastic.config.connection_kinds import KINDS
@@ -41,9 +42,22 @@ def imported_connection(conn_id: str, value: Any, path: Path) -> Connection:
     given = {name: one for name, one in value.items() if name != "description"}
     found = _of_fields(conn_id, given, "conn_type", path)
     found = replace(found, kind=_AIRFLOW_KINDS.get(found.kind, found.kind))
+    if found.kind == "http":
+        found = _http_of_airflow(found, path)
     if found.kind.partition("+")[0] not in KINDS:
         say(f"warning: nothing in Elastic uses the kind {found.kind!r} of connection {conn_id!r}", err=True)
     return found
+
+
+def _http_of_airflow(found: Connection, path: Path) -> Connection:
+    """Return a connection whose schema was the protocol, and whose host may have been a URL."""
+    host = found.host or ""
+    try:
+        parts = urlsplit(host if "://" in host else f"{found.schema or 'http'}://{host}")
+        port = found.port or parts.port
+    except ValueError:
+        raise UsageError(f"{path}: the field 'host' of connection {found.conn_id!r} is invalid; correct it.") from None
+    return replace(found, kind=parts.scheme, host=parts.hostname, port=port, schema=parts.path.strip("/") or None)
 
 
 def _of_fields(conn_id: str, given: Mapping[str, Any], kind_field: str, path: Path) -> Connection:
