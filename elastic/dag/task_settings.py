@@ -115,7 +115,8 @@ def check_default_args(owner: str, given: Iterable[str]) -> None:
     """
     for name in given:
         near = closest_name(name, NAMES, cutoff=0.85)
-        if name not in NAMES and near:
+        # `exponential_backoff` of sensors is no misspelt `retry_exponential_backoff`.
+        if name not in NAMES and near and not near.endswith(f"_{name}"):
             raise UnknownSettingError(f"default_args of {owner}", name, near)
 
 

@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from elastic.dag.context import Context
-from elastic.dag.errors import DefinitionError
 from elastic.dag.execution.call_with_context import call_with_context
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.timetable.interval import instant_of
 from elastic.sensors.sensor import BaseSensor
 from elastic.triggers.runs import RunTrigger
+
+#: States that fail a sensor that does not wait for them.
+_FAILED_STATES = ("failed", "upstream_failed", "removed")
 
 
 class ExternalTaskSensor(BaseSensor):
@@ -24,7 +26,8 @@ class ExternalTaskSensor(BaseSensor):
         delta: Time by which the logical date of the other run is earlier, a timedelta; or a function of the context
             that returns the logical date.
         states: States that are waited for.
-        failed_states: States that fail the sensor.
+        failed_states: States that fail the sensor; by default `failed`, `upstream_failed` and `removed`, except those
+            that are waited for.
         settings: Settings of `BaseSensor`.
     """
 
@@ -37,21 +40,33 @@ class ExternalTaskSensor(BaseSensor):
         *,
         delta: timedelta | Callable[..., datetime] | None = None,
         states: Sequence[str] = ("success",),
-        failed_states: Sequence[str] = ("failed", "upstream_failed", "removed"),
+        failed_states: Sequence[str] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self.external_dag_id = external_dag_id
         self.external_task_id = external_task_id
+        if external_task_id is not None and not external_task_id:
+            self._refuse("external_task_id", "a task, a list of tasks, or None for the whole run", external_task_id)
+        if delta is not None and not isinstance(delta, timedelta) and not callable(delta):
+            self._refuse("delta", "a timedelta or a function", delta)
         self.delta = delta
+        self.states = self._states("states", states)
+        if failed_states is None:
+            self.failed_states = tuple(one for one in _FAILED_STATES if one not in self.states)
+        else:
+            self.failed_states = self._states("failed_states", failed_states)
+        both = [one for one in self.states if one in self.failed_states]
+        if both:
+            self._refuse("failed_states", "without the states that are waited for", both[0])
+
+    def _states(self, name: str, given: Sequence[str]) -> tuple[str, ...]:
+        found = tuple(given) if isinstance(given, list | tuple | set | frozenset) else (given,)
         known = {*TaskState, *RunState}
-        for name, found in (("states", states), ("failed_states", failed_states)):
-            wrong = [found] if isinstance(found, str) else [one for one in found if one not in known]
-            if wrong:
-                raise DefinitionError(
-                    f"ExternalTaskSensor {self.task_id!r}: {name} must be a list of states, got {wrong[0]!r}."
-                )
-        self.states, self.failed_states = tuple(map(str, states)), tuple(map(str, failed_states))
+        wrong = [one for one in found if isinstance(given, str) or one not in known]
+        if wrong:
+            self._refuse(name, "a list of states", wrong[0])
+        return tuple(map(str, found))
 
     def trigger(self, context: Context) -> RunTrigger:
         tasks = self.external_task_id

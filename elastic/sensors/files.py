@@ -1,12 +1,13 @@
 """Sensors of files."""
 
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 from elastic.dag.context import Context
-from elastic.dag.errors import DefinitionError, SensorError
+from elastic.dag.errors import SensorError
 from elastic.dag.execution.call_with_context import call_with_context
-from elastic.sensors.sensor import BaseSensor
+from elastic.sensors.sensor import BaseSensor, Seconds
 from elastic.triggers.files import FileTrigger
 
 
@@ -20,7 +21,7 @@ class FileSensor(BaseSensor):
         conn_id: The id of a connection, for its address and its credentials.
         glob: The path is a pattern: `*` and `?` match within a folder, `**` any number of folders. One file is enough.
         min_size: Bytes that the file must have.
-        stable_for: Seconds for which the file must not have changed.
+        stable_for: Time for which the file must not have changed, a timedelta or seconds.
         settings: Settings of `BaseSensor`.
     """
 
@@ -28,20 +29,19 @@ class FileSensor(BaseSensor):
 
     def __init__(
         self,
-        path: str,
+        path: str | PurePath,
         conn_id: str | None = None,
         *,
         glob: bool = False,
         min_size: int = 0,
-        stable_for: float = 0.0,
+        stable_for: Seconds = 0.0,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self.path = str(path)
-        self.conn_id = conn_id
-        self.glob, self.min_size, self.stable_for = glob, min_size, stable_for
-        if not self.path:
-            raise DefinitionError(f"FileSensor {self.task_id!r} needs a path.")
+        self.path = self._text("path", str(path) if isinstance(path, PurePath) else path)
+        self.conn_id, self.glob = conn_id, glob
+        self.min_size = self._whole("min_size", min_size)
+        self.stable_for = 0.0 if stable_for == 0 else self._seconds("stable_for", stable_for)
 
     def trigger(self) -> FileTrigger:
         return FileTrigger(
@@ -49,7 +49,7 @@ class FileSensor(BaseSensor):
             path=self.path,
             glob=self.glob,
             min_size=self.min_size,
-            stable_for=float(self.stable_for),
+            stable_for=self.stable_for,
         )
 
 

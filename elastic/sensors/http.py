@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from elastic.dag.errors import DefinitionError
+from elastic.dag.xcom_arg import XComArg
 from elastic.sensors.sensor import BaseSensor
 from elastic.triggers.http import HttpTrigger
 
@@ -40,11 +41,14 @@ class HttpSensor(BaseSensor):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if conn_id is None and not path.startswith(("http://", "https://")):
+        is_whole = isinstance(path, XComArg) or (isinstance(path, str) and path.startswith(("http://", "https://")))
+        if conn_id is None and not is_whole:
             raise DefinitionError(f"HttpSensor {self.task_id!r} needs conn_id, or a whole URL as path, got {path!r}.")
-        if pointer is not None and pointer and not pointer.startswith("/"):
-            raise DefinitionError(f"HttpSensor {self.task_id!r}: pointer must begin with '/', got {pointer!r}.")
-        self.path, self.conn_id, self.status = path, conn_id, status
+        if pointer is not None and (not isinstance(pointer, str) or not f"{pointer}/".startswith("/")):
+            self._refuse("pointer", "a string that begins with '/'", pointer)
+        if equals is not None and pointer is None:
+            self._refuse("equals", "given together with pointer", equals)
+        self.path, self.conn_id, self.status = path, conn_id, self._whole("status", status)
         self.pointer, self.equals, self.headers = pointer, equals, dict(headers or {})
 
     def trigger(self) -> HttpTrigger:

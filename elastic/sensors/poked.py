@@ -65,7 +65,11 @@ class CommandSensor(BaseSensor):
 
     def __init__(self, bash_command: str, *, not_yet_codes: Sequence[int] = (1,), **settings: Any) -> None:
         super().__init__(**settings)
-        self.bash_command, self.not_yet_codes = bash_command, tuple(not_yet_codes)
+        self.bash_command = self._text("bash_command", bash_command)
+        is_list = isinstance(not_yet_codes, list | tuple | range)
+        if not is_list or not all(type(one) is int and one > 0 for one in not_yet_codes):
+            self._refuse("not_yet_codes", "a list of exit codes > 0", not_yet_codes)
+        self.not_yet_codes = tuple(not_yet_codes)
 
     def poke(self) -> Answer:
         environment = {name: str(value) for name, value in (self.env or {}).items()}

@@ -5,7 +5,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from elastic.config.secret_mask import masked
 from elastic.core.text import error_text
@@ -35,10 +35,14 @@ from elastic.dag.execution.wait import (
     is_worth_a_line,
 )
 from elastic.dag.operator import BaseOperator
+from elastic.dag.xcom_arg import XComArg
 from elastic.triggers.trigger import Trigger
 
 #: Seconds of a wait, unless the sensor has another `timeout`.
 TIMEOUT = timedelta(days=7)
+
+#: Longest time that a setting may name.
+_MAX_SECONDS = timedelta(days=36_525).total_seconds()
 
 #: Bytes of the arguments of a trigger.
 _MAX_ARGUMENTS = 64 * 1024
@@ -89,8 +93,8 @@ class BaseSensor(BaseOperator):
         poke_interval: Seconds | None = None,
         timeout: Seconds | None = TIMEOUT,
         mode: str | None = None,
-        soft_fail: bool = False,
-        exponential_backoff: bool = False,
+        soft_fail: bool | None = None,
+        exponential_backoff: bool | None = None,
         max_wait: Seconds | None = None,
         silent_errors: int | None = None,
         **settings: Any,
@@ -101,11 +105,9 @@ class BaseSensor(BaseOperator):
         self.timeout = None if given is None else self._seconds("timeout", given)
         longest = self.default("max_wait", max_wait)
         self.max_wait = None if longest is None else self._seconds("max_wait", longest)
-        self.soft_fail = bool(self.default("soft_fail", soft_fail or None, False))
-        self.exponential_backoff = exponential_backoff
-        self.silent_errors = self.default("silent_errors", silent_errors, 0)
-        if not isinstance(self.silent_errors, int) or self.silent_errors < 0:
-            self._refuse("silent_errors", "a whole number >= 0", self.silent_errors)
+        self.soft_fail = self._flag("soft_fail", soft_fail)
+        self.exponential_backoff = self._flag("exponential_backoff", exponential_backoff)
+        self.silent_errors = self._whole("silent_errors", self.default("silent_errors", silent_errors, 0))
         if self.timeout is not None and self.poke_interval > self.timeout:
             self._refuse("poke_interval", f"at most the timeout of {self.timeout:g} s", self.poke_interval)
         self.mode = self._mode(self.default("mode", mode))
@@ -245,9 +247,28 @@ class BaseSensor(BaseOperator):
     def _seconds(self, name: str, value: Any) -> float:
         seconds = value.total_seconds() if isinstance(value, timedelta) else value
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not is_number or not math.isfinite(seconds) or seconds <= 0:
+        if not is_number or not 0 < seconds < math.inf:
             self._refuse(name, "a timedelta or a number of seconds > 0", value)
+        if seconds > _MAX_SECONDS:
+            self._refuse(name, "at most 100 years", value)
         return float(seconds)
 
-    def _refuse(self, name: str, expected: str, given: Any) -> None:
+    def _whole(self, name: str, value: Any) -> int:
+        if type(value) is not int or value < 0:
+            self._refuse(name, "a whole number >= 0", value)
+        return int(value)
+
+    def _flag(self, name: str, given: Any) -> bool:
+        value = self.default(name, given, False)
+        if not isinstance(value, bool):
+            self._refuse(name, "True or False", value)
+        return bool(value)
+
+    def _text(self, name: str, value: Any) -> Any:
+        """Return a string, or the output of a task that will be one."""
+        if not isinstance(value, str | XComArg) or value == "":
+            self._refuse(name, "a string that is not empty", value)
+        return value
+
+    def _refuse(self, name: str, expected: str, given: Any) -> NoReturn:
         raise DefinitionError(f"{self.operator_type} {self.task_id!r}: {name} must be {expected}, got {given!r}.")

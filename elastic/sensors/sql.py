@@ -37,7 +37,7 @@ class SqlSensor(BaseSensor):
         self.conn_id = self.default("conn_id", conn_id)
         if not isinstance(self.conn_id, str) or not self.conn_id:
             raise DefinitionError(f"SqlSensor {self.task_id!r} needs conn_id, the id of a connection.")
-        self.sql = sql
+        self.sql = self._text("sql", sql)
         self.parameters = parameters
 
     def trigger(self) -> SqlTrigger:

@@ -53,6 +53,8 @@ class TimeDeltaSensor(BaseSensor):
         super().__init__(**settings)
         try:
             self.delta = duration_of(delta)
+        except OverflowError:
+            self._refuse("delta", "a timedelta or a number of seconds", delta)
         except (TypeError, ValueError) as error:
             raise DefinitionError(f"TimeDeltaSensor {self.task_id!r}: delta must be {error}, got {delta!r}.") from error
 
@@ -87,8 +89,9 @@ class DayOfWeekSensor(BaseSensor):
 
 
 def _time_of(text: str) -> time | str:
-    """Return a string as a time of day if it is one, else unchanged."""
+    """Return a string as a time of day if it is one such as 08:30, else unchanged."""
     try:
-        return time.fromisoformat(text)
+        # Without a colon, a year would be a time: 2016 is 20:16.
+        return time.fromisoformat(text) if ":" in text else text
     except ValueError:
         return text

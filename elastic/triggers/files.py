@@ -1,10 +1,15 @@
 """Trigger of files."""
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from elastic.dag.errors import SensorError
 from elastic.dag.execution.wait import Answer
 from elastic.triggers.trigger import Trigger, TriggerTools
+
+if TYPE_CHECKING:
+    from elastic.hooks.files.hook import FileInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +40,17 @@ class FileTrigger(Trigger):
             if file.size < self.min_size:
                 reason = f"{file.path!r} has {file.size:,} bytes of at least {self.min_size:,}"
                 continue
-            age = None if file.modified_at is None else (tools.now() - file.modified_at).total_seconds()
-            if self.stable_for and age is not None and age < self.stable_for:
+            age = self._age(file, tools)
+            if age < self.stable_for:
                 reason = f"{file.path!r} changed {max(age, 0):.0f} s ago, and not {self.stable_for:g} s ago"
                 continue
             return Answer(done=True, value=file.path, reason=f"{file.path!r} is there")
         return Answer(done=False, reason=f"{reason} ({count} files were looked at)" if count > 1 else reason)
+
+    def _age(self, file: "FileInfo", tools: TriggerTools) -> float:
+        """Return the seconds since the last change of a file; infinity if no age is asked for."""
+        if not self.stable_for:
+            return math.inf
+        if file.modified_at is None:
+            raise SensorError(f"the file system does not tell when {file.path!r} has changed; leave out stable_for.")
+        return (tools.now() - file.modified_at).total_seconds()

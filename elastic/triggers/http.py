@@ -47,7 +47,9 @@ class HttpTrigger(Trigger):
 
     def check(self, tools: TriggerTools) -> Answer:
         connection = tools.connection(self.connection) if self.connection else None
-        status, body = _get(*_address(connection, self.path), dict(self.headers), connection)
+        url, is_private = _address(connection, self.path)
+        needs_body = self.pointer is not None
+        status, body = _get(url, dict(self.headers), connection, is_private=is_private, needs_body=needs_body)
         if status in (401, 403):
             raise SensorError(f"{self._shown} refused the request with status {status}; check the credentials.")
         if status != self.status:
@@ -75,11 +77,20 @@ class HttpTrigger(Trigger):
                 found = found[int(name)]
             else:
                 return Answer(done=False, reason=f"the answer of {self._shown} has nothing at {self.pointer!r}")
-        is_met = found == self.equals if self.equals is not None else found is not None and found is not False
+        is_met = _is_same(found, self.equals) if self.equals is not None else found is not None and found is not False
         text = json.dumps(found)
         shown = text if len(text) <= 60 else f"{text[:57]}..."
         value = found if is_met and len(text) <= _MAX_VALUE else None
         return Answer(done=is_met, value=value, reason=f"{self.pointer} is {shown}")
+
+
+def _is_same(found: Any, expected: Any) -> bool:
+    """Return whether two JSON values are the same. In Python, True equals 1; in JSON it does not."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(_is_same(found[name], expected[name]) for name in found)
+    if isinstance(found, list) and isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(_is_same, found, expected))
+    return bool(found == expected) and isinstance(found, bool) is isinstance(expected, bool)
 
 
 def _address(connection: Connection | None, path: str) -> tuple[str, bool]:
@@ -94,13 +105,16 @@ def _address(connection: Connection | None, path: str) -> tuple[str, bool]:
     return urljoin(root, path.lstrip("/")), _is_private(connection.host or "")
 
 
-def _get(url: str, is_private: bool, headers: dict[str, str], connection: Connection | None) -> tuple[int, bytes]:
-    """Return the status and the first bytes of an answer.
+def _get(
+    url: str, headers: dict[str, str], connection: Connection | None, *, is_private: bool, needs_body: bool
+) -> tuple[int, bytes]:
+    """Return the status and the first bytes of an answer; without `needs_body`, none of them.
 
     A redirect leads to a private address only if the connection itself has one. Credentials go to the host of the
     connection only.
     """
     import requests
+    import urllib3
 
     own = urlsplit(url).netloc
     until = time.monotonic() + _MAX_SECONDS
@@ -121,14 +135,15 @@ def _get(url: str, is_private: bool, headers: dict[str, str], connection: Connec
                 with answer:
                     target = answer.headers.get("location") if answer.is_redirect else None
                     if target is None:
-                        return answer.status_code, _body(answer, until)
-            except requests.exceptions.RequestException as error:
+                        return answer.status_code, _body(answer, until) if needs_body else b""
+            except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise UnreachableError(masked_url(url), type(error).__name__) from error
             following = urljoin(url, target)
             parts = urlsplit(following)
             if parts.scheme not in ("http", "https") or (not is_private and _is_private(parts.hostname or "")):
                 raise SensorError(
-                    f"{masked_url(url)} redirects to {masked_url(following)}, which is not a public web address."
+                    f"{masked_url(url)} redirects to {masked_url(following)}, which is not a public web address; "
+                    "use the final URL."
                 )
             url = following
     raise SensorError(f"{masked_url(url)} redirects more than {_MAX_REDIRECTS} times.")
@@ -136,7 +151,8 @@ def _get(url: str, is_private: bool, headers: dict[str, str], connection: Connec
 
 def _body(answer: Any, until: float) -> bytes:
     found = bytearray()
-    for part in answer.iter_content(64 * 1024):
+    # One read of the socket at a time, because a server may send a byte now and then.
+    while part := answer.raw.read1(64 * 1024, decode_content=True):
         found += part
         if len(found) > MAX_BYTES:
             break

@@ -2,6 +2,8 @@
 
 import json
 import math
+import socket
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,17 +13,19 @@ import pytest
 
 from elastic.core.errors import UsageError
 from elastic.dag import DAG
-from elastic.dag.errors import DefinitionError
+from elastic.dag.errors import DefinitionError, SensorError
 from elastic.dag.execution.wait import Answer
 from elastic.dag.states.state import TaskState
 from elastic.db import queries, transitions
 from elastic.hooks import FileHook, HiveHook
+from elastic.hooks.errors import UnreachableError
 from elastic.hooks.hive import partition_columns
 from elastic.operators import EmptyOperator, task
 from elastic.scheduler.commands.why import wait_reason
 from elastic.scheduler.deployment import Deployment
 from elastic.sensors import (
     BaseSensor,
+    CommandSensor,
     DayOfWeekSensor,
     ExternalTaskSensor,
     FileSensor,
@@ -52,11 +56,68 @@ from tests.sensors.sensor_samples import INTERVAL, Waiter, dag_of, waited
         ({"mode": "sleep"}, "mode must be one of poke, reschedule, defer"),
         ({"mode": "defer"}, "mode must be 'reschedule' or 'poke', because the class has no trigger"),
         ({"python_callable": 3}, "python_callable must be a function"),
+        ({"poke_interval": 1e300, "timeout": None}, "poke_interval must be"),
+        ({"timeout": 1e300}, "timeout must be at most 100 years"),
+        ({"soft_fail": "no"}, "soft_fail must be True or False"),
+        ({"silent_errors": True}, "silent_errors must be a whole number >= 0"),
     ],
 )
 def test_an_invalid_setting_is_refused_when_the_dag_is_defined(settings: dict[str, Any], expected: str) -> None:
     with dag_of(), pytest.raises(DefinitionError, match=expected):
         PythonSensor(**{"task_id": "wait", "python_callable": bool, **settings})
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "expected"),
+    [
+        (FileSensor, {"path": None}, "path must be a string that is not empty, got None"),
+        (FileSensor, {"path": "x", "stable_for": math.nan}, "stable_for must be"),
+        (FileSensor, {"path": "x", "stable_for": "5"}, "stable_for must be"),
+        (FileSensor, {"path": "x", "min_size": -1}, "min_size must be a whole number >= 0"),
+        (HttpSensor, {"conn_id": "x", "status": "200"}, "status must be a whole number"),
+        (HttpSensor, {"conn_id": "x", "equals": 3}, "equals must be given together with pointer"),
+        (HttpSensor, {"conn_id": "x", "pointer": "state"}, "pointer must be a string that begins with '/'"),
+        (HttpSensor, {"path": None}, "needs conn_id, or a whole URL as path, got None"),
+        (ExternalTaskSensor, {"external_dag_id": "x", "delta": 3600}, "delta must be a timedelta or a function"),
+        (ExternalTaskSensor, {"external_dag_id": "x", "external_task_id": []}, "external_task_id must be"),
+        (ExternalTaskSensor, {"external_dag_id": "x", "states": "success"}, "states must be a list of states"),
+        (
+            ExternalTaskSensor,
+            {"external_dag_id": "x", "states": ["failed"], "failed_states": ["failed"]},
+            "failed_states must be without the states that are waited for, got 'failed'",
+        ),
+        (CommandSensor, {"bash_command": None}, "bash_command must be a string"),
+        (CommandSensor, {"bash_command": "true", "not_yet_codes": [0]}, "not_yet_codes must be a list of exit codes"),
+        (SqlSensor, {"sql": None, "conn_id": "x"}, "sql must be a string"),
+        (TimeDeltaSensor, {"delta": 1e15}, "delta must be a timedelta or a number of seconds"),
+    ],
+)
+def test_an_invalid_setting_of_a_built_in_sensor_is_refused(
+    make: type[BaseSensor], settings: dict[str, Any], expected: str
+) -> None:
+    with dag_of(), pytest.raises(DefinitionError, match=expected):
+        make(task_id="wait", **settings)
+
+
+def test_default_args_may_be_overridden_by_false_and_name_each_setting() -> None:
+    with DAG("etl", start_date="2016-02-22", default_args={"soft_fail": True, "exponential_backoff": True}):
+        given = FileSensor(task_id="given", path="x")
+        own = FileSensor(task_id="own", path="x", soft_fail=False, exponential_backoff=False)
+    assert (given.soft_fail, given.exponential_backoff) == (True, True)
+    assert (own.soft_fail, own.exponential_backoff) == (False, False)
+
+
+def test_the_output_of_a_task_may_be_the_path_of_a_sensor() -> None:
+    with dag_of():
+        arrived = FileSensor(task_id="arrived", path=EmptyOperator(task_id="name").output)
+        ready = HttpSensor(task_id="ready", path=EmptyOperator(task_id="url").output)
+    assert [one.task_id for sensor in (arrived, ready) for one in sensor.upstream_list] == ["name", "url"]
+
+
+def test_states_that_are_waited_for_do_not_fail_the_sensor() -> None:
+    with dag_of():
+        sensor = ExternalTaskSensor("other", task_id="wait", states=["success", "failed"])
+    assert sensor.failed_states == ("upstream_failed", "removed")
 
 
 def test_default_args_give_the_settings_of_sensors_and_none_is_no_timeout() -> None:
@@ -263,6 +324,50 @@ def test_http_reads_little_follows_few_redirects_and_none_to_private_addresses(
         public.check(tools)
 
 
+@pytest.mark.parametrize(
+    ("found", "expected", "is_done"),
+    [
+        ("0", False, False), ("false", 0, False), ("1", True, False), ("1.0", 1, True), ('"1"', 1, False),
+        ('{"a": [true]}', {"a": [1]}, False), ('{"a": [1]}', {"a": [1]}, True), ("NaN", 0, False),
+        ("[1]", [1, 2], False),
+    ],
+)  # fmt: skip
+def test_a_number_is_no_truth_value_in_json(web: WebServer, found: str, expected: Any, is_done: bool) -> None:
+    web.answer("/state", f'{{"is": {found}}}'.encode())
+    trigger = trigger_of("http", {"path": f"{web.url}/state", "pointer": "/is", "equals": expected})
+    assert trigger.check(_tools()).done is is_done
+
+
+def test_an_answer_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elastic.triggers.http._MAX_SECONDS", 0.0)
+    release = threading.Event()
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+            release.wait(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        try:
+            with pytest.raises(TimeoutError, match="the answer took longer"):
+                trigger_of("http", {"path": url, "pointer": "/state"}).check(_tools())
+        finally:
+            release.set()
+            thread.join()
+
+
+def test_an_answer_that_is_cut_off_is_an_error_and_no_body_is_read_for_a_status(web: WebServer) -> None:
+    web.answer("/cut", b"{}", Content_Length="1000", Connection="close")
+    with pytest.raises(UnreachableError, match="ProtocolError"):
+        trigger_of("http", {"path": f"{web.url}/cut", "pointer": "/state"}).check(_tools())
+    assert trigger_of("http", {"path": f"{web.url}/cut"}).check(_tools()).done
+
+
 def _tools() -> Any:
     from elastic.scheduler.trigger_tools import Tools
 
@@ -298,6 +403,13 @@ def test_a_file_must_be_stable(tmp_path: Path) -> None:
     answer = trigger.check(_tools())
     assert not answer.done
     assert "changed 0 s ago, and not 60 s ago" in answer.reason
+
+
+def test_a_file_whose_age_is_unknown_is_not_called_stable(web: WebServer) -> None:
+    web.answer("/new", b"x")
+    trigger = trigger_of("file", {"path": f"{web.url}/new", "stable_for": 1.0})
+    with pytest.raises(SensorError, match=r"does not tell when .* has changed; leave out stable_for"):
+        trigger.check(_tools())
 
 
 def test_times_are_those_of_the_dag() -> None:
