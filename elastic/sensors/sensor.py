@@ -176,7 +176,7 @@ class BaseSensor(BaseOperator):
     ) -> tuple[Answer | CheckFailure, Exception | None]:
         try:
             if trigger is not None and type(self).poke is BaseSensor.poke:
-                return trigger.check(services.tools), None
+                return trigger.answer(services.tools), None
             return self._answer(call_with_context(self.poke, context)), None
         except (TaskSkipped, NotImplementedError):
             raise

@@ -136,6 +136,8 @@ def _get(
                     target = answer.headers.get("location") if answer.is_redirect else None
                     if target is None:
                         return answer.status_code, _body(answer, until) if needs_body else b""
+            except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader) as error:
+                raise SensorError(f"{masked_url(url)} cannot be asked; correct the URL or the headers.") from error
             except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise UnreachableError(masked_url(url), type(error).__name__) from error
             following = urljoin(url, target)

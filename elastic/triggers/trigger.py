@@ -1,11 +1,13 @@
 """Contract of all triggers."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from elastic.dag.errors import SensorError
 from elastic.dag.execution.wait import Answer
 from elastic.hooks.connection import Connection
 
@@ -84,6 +86,24 @@ class Trigger(ABC):
         change nothing and keep nothing. It may block for up to 30 s, or for the `execution_timeout` of the task. An
         error means that there is no answer; it is not "not yet".
         """
+
+    def answer(self, tools: TriggerTools) -> Answer:
+        """Check the condition, and return the answer if it is one.
+
+        Raises:
+            SensorError: `check` returned something else.
+        """
+        found: Any = self.check(tools)
+        if not isinstance(found, Answer):
+            raise SensorError(f"the trigger {self.kind!r} must return an Answer, got {type(found).__name__}.")
+        delay = found.check_in
+        is_delay = delay is None or (isinstance(delay, int | float) and 0 <= delay < math.inf)
+        if not isinstance(found.done, bool) or not isinstance(found.reason, str) or not is_delay:
+            raise SensorError(
+                f"the answer of the trigger {self.kind!r} is invalid: done must be True or False, reason a string, and "
+                "check_in a number of seconds."
+            )
+        return found
 
     @property
     def arguments(self) -> Mapping[str, Any]:

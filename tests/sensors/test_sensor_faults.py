@@ -14,11 +14,11 @@ import pytest
 from elastic.core.errors import UsageError
 from elastic.dag import DAG
 from elastic.dag.errors import DefinitionError, SensorError
-from elastic.dag.execution.wait import Answer
+from elastic.dag.execution.wait import Answer, CheckFailure
 from elastic.dag.states.state import TaskState
 from elastic.db import queries, transitions
 from elastic.hooks import FileHook, HiveHook
-from elastic.hooks.errors import UnreachableError
+from elastic.hooks.errors import RefusedError, UnreachableError
 from elastic.hooks.hive import partition_columns
 from elastic.operators import EmptyOperator, task
 from elastic.scheduler.commands.why import wait_reason
@@ -34,6 +34,8 @@ from elastic.sensors import (
     SqlSensor,
     TimeDeltaSensor,
 )
+from elastic.service.triggerer.check_schedule import Question
+from elastic.service.triggerer.check_threads import CheckThreads
 from elastic.triggers.registry import trigger_of
 from elastic.triggers.sql import is_not_yet
 from elastic.triggers.trigger import Trigger, TriggerTools
@@ -403,6 +405,71 @@ def test_a_file_must_be_stable(tmp_path: Path) -> None:
     answer = trigger.check(_tools())
     assert not answer.done
     assert "changed 0 s ago, and not 60 s ago" in answer.reason
+
+
+def test_a_link_to_itself_hides_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    (tmp_path / "b").touch()
+    trigger = trigger_of("file", {"path": str(tmp_path / "*"), "glob": True})
+    assert trigger.check(_tools()).value == str(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, None), (403, RefusedError), (500, UnreachableError), (None, UnreachableError)]
+)
+def test_a_web_server_without_an_answer_is_no_missing_file(
+    web: WebServer, status: int | None, error: type[Exception] | None
+) -> None:
+    web.answer("/in", status=status or 200)
+    path = f"{web.url}/in" if status else "http://127.0.0.1:1/in"
+    trigger = trigger_of("file", {"path": path})
+    if error is None:
+        assert not trigger.check(_tools()).done
+        return
+    with pytest.raises(error):
+        trigger.check(_tools())
+
+
+def test_a_request_that_cannot_be_made_is_no_server_that_is_away(web: WebServer) -> None:
+    for fields in ({"path": "http://127.0.0.1:99999/"}, {"path": web.url, "headers": {"a": "b\r\nc: d"}}):
+        with pytest.raises(SensorError, match="cannot be asked; correct the URL or the headers"):
+            trigger_of("http", fields).check(_tools())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddTrigger(Trigger):
+    kind: ClassVar[str] = "odd"
+    found: Any
+
+    def check(self, tools: TriggerTools) -> Any:
+        if isinstance(self.found, BaseException):
+            raise self.found
+        return self.found
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        Answer(done="no"),  # type: ignore[arg-type]
+        Answer(done=False, reason=5),  # type: ignore[arg-type]
+        Answer(done=False, check_in=math.nan),
+        Answer(done=False, check_in=-5.0),
+        SystemExit(3),
+    ],
+    ids=str,
+)
+def test_a_trigger_with_an_invalid_answer_fails_its_own_sensor_only(
+    found: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elastic.service.triggerer.check_threads.trigger_of", lambda *_: OddTrigger(found=found))
+    threads = CheckThreads(_tools())
+    threads.ask(Question(digest="", kind="odd", arguments="{}", connection="", limit=5.0, queued_at=0.0))
+    _, result = threads.results.get(timeout=5)
+    assert isinstance(result, CheckFailure)
+    if not isinstance(found, BaseException):
+        with pytest.raises(SensorError, match="trigger 'odd'"):
+            OddTrigger(found=found).answer(_tools())
 
 
 def test_a_file_whose_age_is_unknown_is_not_called_stable(web: WebServer) -> None:

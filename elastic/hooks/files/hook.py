@@ -1,6 +1,7 @@
 """One hook for files: local paths, and every file system that fsspec supports."""
 
 import datetime as dt
+import errno
 import glob as local_glob
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +15,14 @@ from elastic.core.errors import UsageError
 from elastic.core.redaction import masked_url
 from elastic.core.text import error_text
 from elastic.hooks.connection import Connection
-from elastic.hooks.errors import FileAccessError, MissingPackageError, NotFoundError, RefusedError, UnreachableError
+from elastic.hooks.errors import (
+    FileAccessError,
+    HookError,
+    MissingPackageError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 from elastic.hooks.hook import ConnectionTest, Hook
 from elastic.stages.sources.files.glob_pattern import is_path_match, is_wild, split_pattern
 
@@ -198,8 +206,11 @@ def _local(path: Path, *, glob: bool, below: bool) -> Iterator[FileInfo]:
     for one in found:
         try:
             status = one.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+        except OSError as error:
+            # A link that leads to itself leads to no file.
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                continue
+            raise
         if stat.S_ISDIR(status.st_mode) and (glob or below):
             continue
         yield FileInfo(str(one), status.st_size, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC))
@@ -236,8 +247,14 @@ def _of_store(fs: Any, path: str, *, glob: bool, below: bool) -> Iterator[FileIn
             found = fs.glob(path, detail=True)
         else:
             found = {path: fs.info(path)}
-    except FileNotFoundError:
-        return
+    except FileNotFoundError as error:
+        cause = error.__cause__
+        status = getattr(cause, "status", None)
+        if cause is None or isinstance(cause, FileNotFoundError) or status in (404, 410):
+            return
+        # The file system of HTTP turns each error into this one.
+        kind = RefusedError if status in (401, 403) else UnreachableError
+        raise kind(_shown(path), error_text(cause)) from error
     for name, info in sorted(found.items()):
         if info.get("type") != "directory" or not (glob or below):
             yield FileInfo(str(fs.unstrip_protocol(name)), int(info.get("size") or 0), _time(info))
@@ -258,6 +275,8 @@ def _converted(url: str) -> Iterator[None]:
     """Turn the errors of file systems into errors of hooks."""
     try:
         yield
+    except (UsageError, HookError, GeneratorExit):
+        raise
     except PermissionError as error:
         raise RefusedError(_shown(url), _reason(error)) from error
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -266,8 +285,6 @@ def _converted(url: str) -> Iterator[None]:
         if _is_local(url):
             raise FileAccessError(url, "read", _reason(error)) from error
         raise UnreachableError(_shown(url), _reason(error)) from error
-    except (UsageError, GeneratorExit):
-        raise
     except Exception as error:
         # Every store has errors of its own.
         raise UnreachableError(_shown(url), _reason(error)) from error

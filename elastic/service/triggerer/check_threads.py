@@ -66,11 +66,12 @@ class CheckThreads:
 
     def _answer(self, question: Question) -> Answer | CheckFailure:
         try:
-            return trigger_of(question.kind, json.loads(question.arguments)).check(self._tools)
-        except Exception as error:
+            return trigger_of(question.kind, json.loads(question.arguments)).answer(self._tools)
+        except BaseException as error:
+            # A thread that ended by SystemExit would never answer, and keep its place.
             return _failure(error)
 
 
-def _failure(error: Exception) -> CheckFailure:
+def _failure(error: BaseException) -> CheckFailure:
     text = f"{type(error).__name__}: {error_text(error)}"
     return CheckFailure(masked(text), isinstance(error, TaskFailedPermanently))
