@@ -22,7 +22,7 @@ GROUPS: Mapping[str, str] = {
     "elastic.triggers": "class of triggers, by its kind",
     "elastic.macros": "function or value, by its name in `macros` of templates",
     "elastic.timetables": "function of a time zone that returns a schedule, by a name with @",
-    "elastic.clusters": "class of clusters, by its name",
+    "elastic.clusters": "class of clusters, by its name; reserved, nothing uses it yet",
     "elastic.cli": "typer.Typer or function, by the name of its command",
 }
 

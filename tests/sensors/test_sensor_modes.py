@@ -28,6 +28,8 @@ from elastic.sensors import (
     SqlSensor,
     TimeSensor,
 )
+from elastic.service.example_dags import arrival_dag
+from elastic.service.example_dags.arrival_dag import arrival
 from tests.sensors.conftest import WebServer
 from tests.sensors.sensor_samples import INTERVAL, START, dag_of, waited
 
@@ -175,3 +177,9 @@ def test_an_external_run_is_waited_for_as_a_whole(world: dict[str, Any]) -> None
         transitions.set_run_state(database, "other", run.run_id, RunState.SUCCESS)
 
     assert waited(task, "defer", succeed).state == "success"
+
+
+def test_the_example_dag_waits_for_its_own_file_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert arrival.test("2016-02-22").counts == {"success": 3}
+    count = len(Path(arrival_dag.__file__ or "").read_text().splitlines()) - 1
+    assert f"{count} lines" in capsys.readouterr().out
