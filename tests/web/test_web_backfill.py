@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
+from elastic.db.transitions import BackfillState
 from elastic.web.app import create_app
 from elastic.web.context import WebContext
 from tests.web.web_client import WebClient
@@ -128,6 +129,17 @@ def test_backfills_are_listed_with_their_progress(web: Web, stored: Database) ->
     progress = client.get(href[1].replace("&amp;", "&")).text
     assert "2 of 5 dates finished" in progress
     assert '<button class="btn primary"' not in progress
+
+
+def test_a_backfill_of_masters_is_listed_with_its_state(web: Web, stored: Database) -> None:
+    first, last = (dt.datetime(2026, 11, day, tzinfo=dt.UTC) for day in (1, 5))
+    made = transitions.submit_backfill(stored, "etl", first, last, 2)
+    row = r"(?s)>etl</a>.*>{state}<.*1 failed, 1 success"
+    assert re.search(row.format(state="running"), web("viewer").get("/browse/backfills").text)
+    transitions.set_backfill_state(stored, made.id, BackfillState.PAUSED)
+    page = web("viewer").get("/browse/backfills").text
+    assert re.search(row.format(state="paused"), page)
+    assert page.count(">etl</a>") == 1
 
 
 def test_a_backfill_needs_the_right(web: Web, stored: Database) -> None:

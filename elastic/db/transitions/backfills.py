@@ -105,7 +105,8 @@ def submit_backfill(
     def work(connection: Connection, _: bool) -> Backfill:
         key = connection.execute(insert(table).values(created_at=now()), values).inserted_primary_key
         found = _read(connection, int(key[0]) if key else 0)
-        audit.note(connection, "backfill", f"{first.isoformat()} to {last.isoformat()}", dag_id)
+        dates = f"{first.isoformat()} to {last.isoformat()}"
+        audit.note(connection, "backfill submitted", f"backfill {found.id}, {dates}", dag_id)
         return found
 
     return database.write(work)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from elastic.core.errors import UsageError
-from elastic.db import queries
+from elastic.db import queries, transitions
 from elastic.db.page_queries.browse import RowFilter, events_page
 from elastic.db.records import Event
 from elastic.db.stores.dags import DagRow
+from elastic.db.transitions import Backfill
 from elastic.scheduler.commands.backfill_stored import (
     MAX_DATES,
     BackfillDate,
@@ -34,7 +35,7 @@ from elastic.web.routes import Router
 from elastic.web.sections import tabs_of
 from elastic.web.security.rights import Right
 from elastic.web.structures import Structure
-from elastic.web.views.tables import ListRow, TableView, text, when
+from elastic.web.views.tables import ListRow, TableCell, TableView, text, when
 from elastic.web.views.times import local_time
 
 router = Router()
@@ -98,8 +99,9 @@ def backfill(
 
 @router.get("/browse/backfills", requires=Right.READ)
 def backfills(request: Request, after: Annotated[str, Query(max_length=800)] = "") -> Response:
-    """Show the backfills of all DAGs, the latest first."""
+    """Show the backfills of all DAGs, the latest first; those that masters carry out come before the others."""
     database = context_of(request).database
+    stored = [] if after else transitions.backfills(database, limit=_PAGE_SIZE)
     key = key_of(after, 1)
     wanted = RowFilter(event="backfill", of_dags=True)
     found = events_page(database, wanted, before=number_in(key[0]) if key else None, limit=_PAGE_SIZE + 1)
@@ -108,8 +110,8 @@ def backfills(request: Request, after: Annotated[str, Query(max_length=800)] = "
     view = TableView(
         title="Backfills",
         url="/browse/backfills",
-        columns=("DAG", "from", "to", "runs", "started", "by"),
-        rows=[_row(request, place, one) for place, one in shown],
+        columns=("DAG", "from", "to", "state", "runs", "started", "by"),
+        rows=[*map(_stored_row, stored), *(_row(request, place, one) for place, one in shown)],
         empty=("No backfills yet", "Start one on the page of a DAG."),
         next_url=url_of("/browse/backfills", after=more) if more else "",
         first_url="/browse/backfills" if after else "",
@@ -119,6 +121,19 @@ def backfills(request: Request, after: Annotated[str, Query(max_length=800)] = "
     return render(request, "table.html", view=view, tabs=tabs)
 
 
+def _stored_row(one: Backfill) -> ListRow:
+    """Return the row of a backfill that masters carry out."""
+    counts = {str(name): count for name, count in one.runs.items()}
+    cells = _cells(one.dag_id, _Range(one.from_date, one.to_date), str(one.state), counts)
+    return ListRow(key=f"stored-{one.id}", cells=(*cells, when(one.created_at), text(one.owner)))
+
+
+def _cells(dag_id: str, given: _Range, state: str, counts: Mapping[str, int]) -> Sequence[TableCell]:
+    url = _url(dag_id, given) if given.start and given.end else dag_url(dag_id)
+    runs = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    return text(dag_id, url=url), when(given.start), when(given.end), text(state), text(runs)
+
+
 def _row(request: Request, place: int, one: Event) -> ListRow:
     first, _, last = (one.detail or "").partition(" to ")
     start, end, dag_id = instant(first), instant(last), one.dag_id or ""
@@ -126,12 +141,8 @@ def _row(request: Request, place: int, one: Event) -> ListRow:
     if start and end:
         runs = queries.runs(context_of(request).database, dag_id, start=start, end=end, limit=MAX_DATES)
         counts = Counter(str(run.state) for run in runs)
-    said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    url = _url(dag_id, _Range(start, end)) if start and end else dag_url(dag_id)
-    return ListRow(
-        key=str(place),
-        cells=(text(dag_id, url=url), when(start), when(end), text(said), when(one.at), text(one.owner)),
-    )
+    cells = _cells(dag_id, _Range(start, end), "", counts)
+    return ListRow(key=str(place), cells=(*cells, when(one.at), text(one.owner)))
 
 
 def _range_of(
