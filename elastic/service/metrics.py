@@ -44,6 +44,7 @@ def _gauges(counts: ServiceCounts) -> Iterator[str]:
     yield from _family("elastic_runs_due", "gauge", "DAGs with a run that is due.", [({}, counts.runs_due)])
     yield from _family("elastic_jobs", "gauge", "Processes that send heartbeats.", by("kind", counts.jobs))
     yield from _family("elastic_notifications", "gauge", "Notifications.", by("state", counts.notifications))
+    yield from _family("elastic_triggers", "gauge", "Sensors that wait.", by("kind", counts.triggers))
     yield from _family("elastic_dag_files", "gauge", "DAG files.", [({}, counts.files)])
     yield from _family("elastic_parse_errors", "gauge", "Broken DAG files.", [({}, counts.import_errors)])
     parses: list[_Sample] = [({"of": "all"}, counts.parse_seconds), ({"of": "slowest"}, counts.slowest_parse_seconds)]

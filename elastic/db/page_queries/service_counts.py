@@ -18,6 +18,7 @@ from elastic.db.schema import (
     log,
     notification,
     task_instance,
+    task_trigger,
 )
 from elastic.db.sql_clock import now
 from elastic.db.stores.jobs import is_alive
@@ -41,6 +42,8 @@ class ServiceCounts:
     notifications: Mapping[str, int]
     deadlines_missed: int
     leases_expired: int
+    #: waits of sensors, by the kind of what they wait for
+    triggers: Mapping[str, int]
     import_errors: int
     files: int
     #: of the last parse of each file together, and of the slowest one (seconds)
@@ -82,6 +85,7 @@ def service_counts(database: Database, heartbeat: float) -> ServiceCounts:
             notifications=groups(notices),
             deadlines_missed=count(select(func.count()).select_from(deadline).where(deadline.c.state == MISSED)),
             leases_expired=count(select(func.count()).select_from(log).where(log.c.event == "expired")),
+            triggers=groups(select(task_trigger.c.kind, func.count()).group_by(task_trigger.c.kind)),
             import_errors=count(select(func.count()).select_from(import_error)),
             files=int(parses[0]),
             parse_seconds=float(parses[1] or 0),
