@@ -23,7 +23,7 @@ from elastic.db.schema import (
 )
 
 #: Tables with rows that belong to a run.
-_RUN_TABLES = (notification, xcom, log_line, log, task_attempt, task_instance, dag_run_attempt)
+_RUN_TABLES = (notification, dag_run_attempt, xcom, log_line, log, task_attempt, task_instance)
 
 
 def countable(database: Database, before: dt.datetime) -> dict[str, int]:
@@ -40,7 +40,9 @@ def clean(database: Database, before: dt.datetime) -> dict[str, int]:
 
     def work(connection: Connection, _: bool) -> dict[str, int]:
         counts = _counts(connection, before)
-        for table in (*_RUN_TABLES, run_callback, deadline, task_trigger):
+        # All code locks runs before the rows that belong to them.
+        connection.execute(select(dag_run.c.run_id).where(_is_old_run(before)).with_for_update()).close()
+        for table in (run_callback, deadline, *_RUN_TABLES, task_trigger):
             connection.execute(delete(table).where(_belongs_to_old_run(table, before)))
         connection.execute(delete(dag_run).where(_is_old_run(before)))
         connection.execute(delete(job).where(_is_old_job(before)))

@@ -12,7 +12,7 @@ from elastic.web.context import context_of
 from elastic.web.errors import Conflict
 from elastic.web.structures import Structure
 
-#: Maximum number of task instances that one request clears: one transaction, which takes 0.6 ms of CPU for each.
+#: Maximum number of task instances that one request clears, which takes 0.6 ms of CPU for each.
 MAX_CLEARED = 10_000
 
 

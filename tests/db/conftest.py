@@ -8,6 +8,7 @@ import pytest
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create, insert_default_rows
 from elastic.db.schema import metadata
+from tests.db.lock_order import LockRecorder, out_of_order
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 
@@ -31,14 +32,23 @@ def _made(metadata_url: str) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture(scope="session")
+def _recorder(_made: Database) -> LockRecorder:
+    return LockRecorder(_made.engine)
+
+
 @pytest.fixture
-def database(_made: Database) -> Database:
-    """Each kind of database in turn, with tables and without rows."""
+def database(_made: Database, _recorder: LockRecorder) -> Iterator[Database]:
+    """Each kind of database in turn, with tables and without rows; its transactions must keep the order of locks."""
     with _made.begin() as connection:
         for table in metadata.sorted_tables:
             connection.execute(table.delete())
         insert_default_rows(connection)
-    return _made
+    _recorder.transactions.clear()
+    yield _made
+    # SQLite locks no rows: one transaction writes at a time.
+    if not _made.is_sqlite:
+        assert list(filter(None, map(out_of_order, _recorder.transactions))) == []
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Runs and task instances for tests of the database."""
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, event, select
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
@@ -64,3 +66,28 @@ def running(database: Database, key: TaskKey, uuid: str, *, lease: float = 60, *
 
 def finished(database: Database, uuid: str, state: TaskState = TaskState.SUCCESS, **fields: Any) -> bool:
     return transitions.finish(database, AttemptResult(attempt_uuid=uuid, state=state, **fields))
+
+
+@contextmanager
+def interrupted_commit(database: Database, number: int) -> Iterator[None]:
+    """Interrupt the process at the commit of a transaction that changed something, counted from 1."""
+    changes: list[str] = []
+
+    def note(_: Connection, __: Any, statement: str, *___: Any) -> None:
+        if statement.startswith(("UPDATE", "DELETE", "INSERT")):
+            changes.append(statement)
+
+    def interrupt(_: Connection) -> None:
+        nonlocal number
+        number -= bool(changes)
+        changes.clear()
+        if not number:
+            raise KeyboardInterrupt
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    event.listen(database.engine, "commit", interrupt)
+    try:
+        yield
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+        event.remove(database.engine, "commit", interrupt)

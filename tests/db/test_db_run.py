@@ -4,7 +4,18 @@ import dataclasses
 import datetime as dt
 
 import pytest
-from db_samples import DAY, claimed, finished, key_of, made_run, new_instance, new_run, queued, running
+from db_samples import (
+    DAY,
+    claimed,
+    finished,
+    interrupted_commit,
+    key_of,
+    made_run,
+    new_instance,
+    new_run,
+    queued,
+    running,
+)
 
 from elastic.core.errors import UsageError
 from elastic.dag.errors import InvalidKeyError
@@ -211,6 +222,40 @@ def test_cleared_instances_are_as_if_they_never_ran(database: Database) -> None:
     assert transitions.clear(database, [a, b, c]) == []
     running(database, a, "a2")
     assert [one.try_number for one in queries.attempts(database, a)] == [1, 1]
+
+
+def test_a_large_clear_that_was_interrupted_can_be_repeated(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elastic.db.transitions.instances._PIECE_SIZE", 2)
+    runs = [made_run(database, *tasks, day=day) for day, tasks in enumerate(["ab", "cdefg"])]
+    keys = [key_of(run, task) for run, tasks in zip(runs, ["ab", "cdefg"], strict=True) for task in tasks]
+    transitions.mark_success(database, keys)
+    for run in runs:
+        transitions.set_run_state(database, "etl", run.run_id, RunState.SUCCESS)
+
+    def states() -> list[RunState]:
+        return [run.state for run in queries.runs(database, "etl")]
+
+    with interrupted_commit(database, 3), pytest.raises(KeyboardInterrupt):
+        transitions.clear(database, keys)
+    assert [None if row is None else row.state for row in (queries.instance(database, key) for key in keys)] == (
+        [None] * 4 + [TaskState.SUCCESS] * 3
+    )
+    assert states() == [RunState.QUEUED, RunState.SUCCESS]
+    assert [one.task_id for one in transitions.clear(database, keys)] == ["e", "f", "g"]
+    assert states() == [RunState.QUEUED, RunState.QUEUED]
+
+
+def test_a_large_run_that_is_active_is_cleared_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elastic.db.transitions.instances._PIECE_SIZE", 2)
+    run = made_run(database, *"abcde")
+    keys = [key_of(run, task) for task in "abcde"]
+    transitions.mark_success(database, keys)
+    with interrupted_commit(database, 1), pytest.raises(KeyboardInterrupt):
+        transitions.clear(database, keys)
+    assert set(queries.states(database, "etl", run.run_id).values()) == {TaskState.SUCCESS}
+    assert len(transitions.clear(database, keys)) == 5
 
 
 def test_clearing_one_copy_of_a_mapped_task_leaves_the_others(database: Database) -> None:

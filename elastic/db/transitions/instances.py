@@ -1,13 +1,15 @@
 """Task instance transitions: insert, resolve without a run, clear, and mark as successful."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Integer, and_, bindparam, delete, or_, select, update
 
 from elastic.dag.ids import TaskKey, check_key
 from elastic.dag.states.state import TaskState
-from elastic.db import audit
+from elastic.db import audit, queries
 from elastic.db.database import Database
 from elastic.db.matching import insert_if_absent, key_bind, key_match
 from elastic.db.records import DagRun, RunMode, TaskInstanceRow, instance_of
@@ -42,6 +44,8 @@ _CLEARED_COLUMNS: dict[str, Any] = dict.fromkeys(
     ]
 )
 
+#: Instances that one transaction clears: about 0.6 s of CPU.
+_PIECE_SIZE = 1000
 
 _CLEAR = (
     update(task_instance)
@@ -150,15 +154,55 @@ def clear(database: Database, keys: Iterable[TaskKey]) -> list[TaskInstanceRow]:
 
     A finished run is queued again. An attempt that is running is fenced: its result has no effect.
 
+    Each transaction clears about 1,000 instances, of whole runs if possible. A larger run that has ended is queued
+    again with its last instances, so that no task runs before those upstream of it are cleared. A larger run that is
+    active is cleared in one transaction. A clear that was interrupted can be repeated.
+
     Returns:
         The instances that had a state, with their values before the change.
     """
-    wanted = list(keys)
+    found: list[TaskInstanceRow] = []
+    for piece in _pieces(database, keys):
+        found += _clear_piece(database, piece)
+    return found
 
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Instances that one transaction clears."""
+
+    keys: list[TaskKey]
+    #: runs (DAG and run id) whose last instances are among the keys
+    runs: list[tuple[str, str]]
+
+
+def _pieces(database: Database, keys: Iterable[TaskKey]) -> Iterator[_Piece]:
+    piece = _Piece([], [])
+    for run, found in groupby(sorted(set(keys)), key=lambda key: (key.dag_id, key.run_id)):
+        of_run = list(found)
+        if piece.keys and len(piece.keys) + len(of_run) > _PIECE_SIZE:
+            yield piece
+            piece = _Piece([], [])
+        if len(of_run) > _PIECE_SIZE and _has_ended(database, run):
+            while len(of_run) > _PIECE_SIZE:
+                yield _Piece(of_run[:_PIECE_SIZE], [])
+                del of_run[:_PIECE_SIZE]
+        piece.keys.extend(of_run)
+        piece.runs.append(run)
+    if piece.keys:
+        yield piece
+
+
+def _has_ended(database: Database, run: tuple[str, str]) -> bool:
+    found = queries.run_of_id(database, *run)
+    return found is not None and found.state.is_final
+
+
+def _clear_piece(database: Database, piece: _Piece) -> list[TaskInstanceRow]:
     def work(connection: Connection, _: bool) -> list[TaskInstanceRow]:
-        before = [instance for key in wanted if (instance := _clear(connection, key))]
-        for dag_id, run_id in sorted({(key.dag_id, key.run_id) for key in wanted}):
+        for dag_id, run_id in piece.runs:
             reopen(connection, dag_id, run_id)
+        before = [instance for key in piece.keys if (instance := _clear(connection, key))]
         audit.note_instances(connection, "cleared", [instance.key for instance in before])
         return before
 

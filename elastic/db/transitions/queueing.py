@@ -1,7 +1,7 @@
 """Queueing of task instances under new attempts, within the limits of pools and DAGs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -159,12 +159,26 @@ def queue_many(database: Database, requests: Sequence[QueueRequest]) -> frozense
     return database.write(work)
 
 
-def queue_in(connection: Connection, requests: Sequence[QueueRequest], *, again: bool = False) -> frozenset[str]:
-    """Run `queue_many` within a transaction; a pool that isn't defined has no room."""
+def queue_in(
+    connection: Connection,
+    requests: Sequence[QueueRequest],
+    *,
+    again: bool = False,
+    slots: Mapping[str, int] | None = None,
+) -> frozenset[str]:
+    """Run `queue_many` within a transaction; a pool that isn't defined has no room.
+
+    Args:
+        connection: The transaction.
+        requests: The instances, in their order.
+        again: Whether an earlier try of the transaction may have been committed.
+        slots: Result of `lock_slots`, if the transaction has changed instances before.
+    """
     # An earlier try of this transaction may have been committed.
     already_queued = _queued_before(connection, requests) if again else frozenset[str]()
     left = [request for request in requests if request.attempt_uuid not in already_queued]
-    free_slots, queued = _FreeSlots(connection, requests), list[QueueRequest]()
+    slots = lock_slots(connection, requests) if slots is None else slots
+    free_slots, queued = _FreeSlots(connection, requests, slots), list[QueueRequest]()
     while left:
         chosen, refused = free_slots.choose(left)
         found = _queue_all(connection, chosen)
@@ -227,19 +241,33 @@ def _values(request: QueueRequest) -> dict[str, Any]:
     }
 
 
+def lock_slots(connection: Connection, requests: Sequence[QueueRequest]) -> Mapping[str, int]:
+    """Return the slots of the pools of requests, and lock the pools if any of them limits a request.
+
+    A transaction that also changes instances calls this first, because all code locks pools before instances.
+    """
+    names = sorted({request.pool for request in requests})
+    slots = _slots(connection, _SLOTS, names)
+    # Every transaction with a limit locks the default pool, so that the limits of DAGs hold across pools.
+    limits = _limits(requests, slots)
+    return slots | _slots(connection, _POOLS, limits) if limits else slots
+
+
+def _limits(requests: Sequence[QueueRequest], slots: Mapping[str, int]) -> list[str]:
+    """Return the pools whose locks guard the limits of requests; none if nothing limits them."""
+    limited = {request.pool for request in requests if slots.get(request.pool, -1) >= 0}
+    is_dag_limited = any(request.concurrency for request in requests)
+    return sorted({DEFAULT_POOL, *limited}) if limited or is_dag_limited else []
+
+
 class _FreeSlots:
     """Free slots of pools and DAGs, counted while no other process can queue."""
 
-    def __init__(self, connection: Connection, requests: Sequence[QueueRequest]) -> None:
-        names = sorted({request.pool for request in requests})
-        self._slots = _slots(connection, _SLOTS, names)
+    def __init__(self, connection: Connection, requests: Sequence[QueueRequest], slots: Mapping[str, int]) -> None:
+        self._slots = slots
         self._used: Counter[str] = Counter()
         self._active: Counter[str] = Counter()
-        is_dag_limited = any(request.concurrency for request in requests)
-        limited = [name for name in names if self._slots.get(name, -1) >= 0]
-        if is_dag_limited or limited:
-            # Every transaction with a limit locks the default pool, so that the limits of DAGs hold across pools.
-            self._slots |= _slots(connection, _POOLS, sorted({DEFAULT_POOL, *limited}))
+        if _limits(requests, slots):
             for row in connection.execute(_ACTIVE):
                 self._used[row.pool] += int(row.slots)
                 self._active[row.dag_id] += row.instances

@@ -15,7 +15,7 @@ from elastic.db.schema import log_line
 from elastic.db.transitions import outbox
 from elastic.db.transitions.attempts import claim_in, claim_queued_in, finish_in
 from elastic.db.transitions.instances import ensure_in, set_states_in
-from elastic.db.transitions.queueing import queue_in
+from elastic.db.transitions.queueing import lock_slots, queue_in
 
 #: Columns of a log line. `asdict` would copy each value, which takes a twentieth of the time of a step.
 _LOG_LINE_COLUMNS = tuple(one.name for one in fields(LogLine))
@@ -62,6 +62,7 @@ def apply(database: Database, changes: StateChanges) -> frozenset[str]:
     """
 
     def work(connection: Connection, again: bool) -> frozenset[str]:
+        slots = lock_slots(connection, changes.queue_requests) if changes.queue_requests else None
         finished = finish_in(connection, changes.results, again=again) if changes.results else frozenset[str]()
         if changes.log_lines:
             rows = [{name: getattr(line, name) for name in _LOG_LINE_COLUMNS} for line in changes.log_lines]
@@ -73,7 +74,8 @@ def apply(database: Database, changes: StateChanges) -> frozenset[str]:
             key = one.instance.key
             if set_states_in(connection, [key], one.state, expected=_NOT_QUEUED, note=one.reason, again=again):
                 outbox.add_of_instance(connection, key, one.state, one.reason)
-        queued = queue_in(connection, changes.queue_requests, again=again) if changes.queue_requests else frozenset()
+        requests = changes.queue_requests
+        queued = queue_in(connection, requests, again=again, slots=slots) if requests else frozenset()
         claims = [claim for claim in changes.claims if claim.attempt_uuid in queued]
         if again:
             for claim in claims:
