@@ -174,6 +174,9 @@ class FilePlace:
             return cls(local_path(verb, local).expanduser().absolute())
         if isinstance(url, os.PathLike):
             raise UsageError(f"{verb} got a URL ({scheme}:...) as a Path, which loses a slash; give it as a string.")
+        if "://" not in text and "::" not in text:
+            # The rest may have a password, of a form that nothing masks.
+            raise UsageError(f"{verb} got a URL with one slash ({scheme}:/...); write {scheme}://...")
         check_url(text.strip(), verb)
         return cls(None, text.strip(), dict(storage_options or {}))
 

@@ -268,6 +268,7 @@ URLS = [
     ("zip://inside", "cannot write to zip"),
     ("simplecache::s3://bucket/out", "cannot write to"),
     ("nosuch://a/b", "cannot write to nosuch"),
+    ("s3:/key:secret@bucket/out", r"^write_text got a URL with one slash \(s3:/\.\.\.\); write s3://\.\.\.$"),
     ("github://org:repo@main/out", "cannot write to github"),
 ]
 
