@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
-from elastic.aggregators import ByType, aggregator_of
+from elastic.aggregators import ByType, Nothing, aggregator_of
 from elastic.core.callables import check_class, check_plain
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.record_sink import RecordSink
@@ -112,13 +112,15 @@ class Step:
 
     @property
     def name(self) -> str:
-        """Name of the step: the option `name`, or the name of the last function."""
+        """Name of the step: the option `name`, or the name of the last function, of the aggregator or of the sink."""
         if self.options.name is not None:
             return self.options.name
-        functions = [transform.function for transform in self.transforms]
-        name = getattr(functions[-1], "__name__", "") if functions else str(self.aggregator)
+        end = str(self.aggregator)
+        if self.sink is not None and isinstance(self.aggregator, Nothing):
+            end = self.sink.name
+        name = getattr(self.transforms[-1].function, "__name__", "") if self.transforms else end
         # The name of a lambda is not an identifier.
-        return name if name.isidentifier() else str(self.aggregator)
+        return name if name.isidentifier() else end
 
     def manifest(self) -> dict[str, Any]:
         """Return plain data that describes the step."""

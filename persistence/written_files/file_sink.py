@@ -69,6 +69,10 @@ class FileSink(RecordSink):
         self.ordered = self._plan.ordered
         self._place = FilePlace.of(self._verb, url, options.get("storage_options"))
 
+    @property
+    def name(self) -> str:
+        return self._verb
+
     def describe(self) -> dict[str, Any]:
         plan = self._plan
         return {

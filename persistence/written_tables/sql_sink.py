@@ -53,6 +53,10 @@ class SqlSink(RecordSink):
             given = import_module(_LOOKUP).connection(given).url
         return SqlTarget(_url_of(given), self._schema, self._table)
 
+    @property
+    def name(self) -> str:
+        return "write_sql"
+
     def describe(self) -> dict[str, Any]:
         target = self._target
         return {"kind": "sql", "url": target.shown_url, "table": target.shown_table, "key": list(self._key)}

@@ -111,6 +111,15 @@ def test_an_aggregator_that_refuses_an_entry_beside_others_keeps_it_out_of_the_f
 TEXTS = ["", " ", "\0", "é", "\t\x1b", "a" * 100_000, "\u2028", "\ufeff"]
 
 
+def test_a_step_that_only_writes_has_the_name_of_its_sink(tmp_path: Path) -> None:
+    written = elastic.from_range(3).write_jsonl(tmp_path / "out")
+    assert written.step().name == "write_jsonl"
+    assert elastic.from_range(3).map(lambda n: n).write_jsonl(tmp_path / "out").step().name == "write_jsonl"
+    assert elastic.from_range(3).write_sql("sqlite:///a.db", "table").step().name == "write_sql"
+    assert written.aggregate("size").step().name == "Size"
+    assert records(3).write_jsonl(tmp_path / "out").step().name == "record"
+
+
 def test_any_string_of_one_line_is_written_as_it_is(tmp_path: Path) -> None:
     run(elastic.from_iterable(TEXTS, chunk_size=3).write_text(tmp_path / "out"))
     assert sorted(lines_in(tmp_path / "out")) == sorted(TEXTS)

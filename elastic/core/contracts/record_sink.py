@@ -180,6 +180,11 @@ class RecordSink(ABC):
     #: True: the records keep the order of the source.
     ordered: bool = False
 
+    @property
+    def name(self) -> str:
+        """Name of the step that writes, where it has no function and no other result."""
+        return type(self).__name__
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return plain data for the run's manifest, without secrets. Equal descriptions mean the same sink."""
