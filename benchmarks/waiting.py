@@ -37,12 +37,13 @@ from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.records import AttemptResult
-from elastic.db.schema import dag_run, task_attempt, task_instance, task_trigger
+from elastic.db.schema import dag_run, job, task_attempt, task_instance, task_trigger
 from elastic.db.sql_clock import now
+from elastic.db.stores.jobs import TRIGGERER_JOB
 from elastic.db.transitions.waits import suspend_in
 
-#: Seconds after the start of a triggerer until its costs are measured.
-_WARM_UP = 5.0
+#: Seconds after the start of the killed triggerers until the first wait is due, and between looks for an event.
+_WARM_UP, _POLL_SECONDS = 5.0, 0.05
 
 #: Bars: share of a core, MiB, file descriptors, seconds of lateness (p99).
 BARS = {"cpu": 0.10, "memory": 80.0, "files": 100, "late_p99": 2.0, "late_p99_beside_dead": 3.0, "first_answer": 1.0}
@@ -61,26 +62,27 @@ class Wanted:
     silent_errors: int = 1_000_000
 
 
-def store(database: Database, waits: Sequence[Wanted]) -> None:
-    """Store deferred task instances, as processes of their attempts leave them."""
-    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+def store(database: Database, waits: Sequence[Wanted], name: str = "wait") -> None:
+    """Store deferred task instances of a new run, as processes of their attempts leave them."""
+    run_id = f"run of {name}"
+    at = dt.datetime.now(dt.UTC)
 
     def work(connection: Any, _: bool) -> None:
         connection.execute(
             insert(dag_run).values(
-                dag_id="waits", run_id="run", logical_date=at, data_interval_start=at, data_interval_end=at,
+                dag_id="waits", run_id=run_id, logical_date=at, data_interval_start=at, data_interval_end=at,
                 run_type="manual", state="running", conf="{}", attempt=1, version=1, is_served=False, created_at=now(),
             )
         )  # fmt: skip
-        ids = [f"wait{number}" for number in range(len(waits))]
-        of_all = {"dag_id": "waits", "run_id": "run", "map_index": -1, "try_number": 1, "state": TaskState.RUNNING}
+        ids = [f"{name}{number}" for number in range(len(waits))]
+        of_all = {"dag_id": "waits", "run_id": run_id, "map_index": -1, "try_number": 1, "state": TaskState.RUNNING}
         of_instance = {**of_all, "max_tries": 1, "version": 1, "pool": "default", "pool_slots": 1, "priority": 1}
         rows = [{**of_instance, "queue": "default", "task_id": one, "attempt_uuid": one} for one in ids]
         connection.execute(insert(task_instance).values(started_at=now(), queued_at=now()), rows)
         attempts = [{**of_all, "run_attempt": 1, "task_id": one, "attempt_uuid": one} for one in ids]
         connection.execute(insert(task_attempt).values(started_at=now(), queued_at=now()), attempts)
         began = connection.execute(select(now())).scalar_one()
-        for name, one in zip(ids, waits, strict=True):
+        for uuid, one in zip(ids, waits, strict=True):
             settings = WaitSettings(interval=one.interval, timeout=one.timeout, silent_errors=one.silent_errors)
             request = WaitRequest(
                 settings=settings,
@@ -90,8 +92,8 @@ def store(database: Database, waits: Sequence[Wanted]) -> None:
                 connection=one.connection,
                 check_in=one.check_in,
             )
-            result = AttemptResult(attempt_uuid=name, state=TaskState.DEFERRED, wait=request)
-            key = TaskKey("waits", "run", name)
+            result = AttemptResult(attempt_uuid=uuid, state=TaskState.DEFERRED, wait=request)
+            key = TaskKey("waits", run_id, uuid)
             assert suspend_in(connection, key, result, request, began, is_new=True)
 
     database.write(work)
@@ -195,14 +197,27 @@ def percentile(values: Sequence[float], share: float) -> float:
     return round(values[min(len(values) - 1, int(share * len(values)))], 3) if values else 0.0
 
 
-def until_empty(database: Database, seconds: float) -> None:
-    """Wait until no wait is left."""
+def until(what: str, condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait until a condition is met."""
     end = time.monotonic() + seconds
-    query = select(task_trigger.c.attempt_uuid).limit(1)
-    while database.query(lambda connection: connection.execute(query).first()) is not None:
+    while not condition():
         if time.monotonic() > end:
-            raise AssertionError("waits are left")
-        time.sleep(0.25)
+            raise AssertionError(f"{what} did not happen in {seconds:g} s")
+        time.sleep(_POLL_SECONDS)
+
+
+def ended(database: Database, before: dt.datetime | None = None) -> bool:
+    """Return whether no wait is left; with a time, none that was due before."""
+    query = select(task_trigger.c.attempt_uuid).limit(1)
+    if before is not None:
+        query = query.where(task_trigger.c.next_check_at <= before)
+    return database.query(lambda connection: connection.execute(query).first()) is None
+
+
+def has_triggerer(database: Database) -> bool:
+    """Return whether a triggerer has told that it is alive."""
+    query = select(job.c.id).where(job.c.kind == TRIGGERER_JOB).limit(1)
+    return database.query(lambda connection: connection.execute(query).first()) is not None
 
 
 def times(database: Database, environment: Mapping[str, str], count: int, seconds: float) -> dict[str, Any]:
@@ -211,12 +226,13 @@ def times(database: Database, environment: Mapping[str, str], count: int, second
     due = {f"wait{at}": start + dt.timedelta(seconds=rng.uniform(0, 600)) for at in range(count)}
     store(database, [Wanted("time", {"connection": None, "at": at.isoformat()}) for at in due.values()])
     with triggerer(environment) as process:
-        time.sleep(max(_WARM_UP, (start - dt.datetime.now(dt.UTC)).total_seconds()))
+        until("the first instant", lambda: dt.datetime.now(dt.UTC) > start, 600)
+        until("the end of the first waits", lambda: ended(database, start))
         before = Cost.of(process.pid)
         time.sleep(seconds)
         cost = Cost.of(process.pid).since(before)
         end = dt.datetime.now(dt.UTC)
-        time.sleep(_WARM_UP)
+        until("the end of the last waits", lambda: ended(database, end))
     values = late(database, {name: at for name, at in due.items() if at <= end})
     return {**cost, "ended": len(values), "late_p50": percentile(values, 0.5), "late_p99": percentile(values, 0.99)}
 
@@ -230,7 +246,7 @@ def equal(database: Database, environment: Mapping[str, str], count: int, second
     ]
     store(database, waits)
     with triggerer({**environment, **stub.connections}) as process:
-        time.sleep(35.0)
+        until("a second round", lambda: len(stub.asked) == distinct and min(map(len, stub.asked.values())) > 1)
         before, requests = Cost.of(process.pid), sum(map(len, stub.asked.values()))
         began = time.monotonic()
         time.sleep(seconds)
@@ -238,7 +254,7 @@ def equal(database: Database, environment: Mapping[str, str], count: int, second
         asked = sum(map(len, stub.asked.values())) - requests
         rounds = (time.monotonic() - began) / 30.0
         stub.is_done = True
-        until_empty(database, 120)
+        until("the end of all waits", lambda: ended(database))
     late(database, {f"wait{at}": dt.datetime.now(dt.UTC) for at in range(count)})
     return {**cost, "requests": asked, "requests_per_question_and_round": round(asked / distinct / rounds, 3)}
 
@@ -253,15 +269,15 @@ def dead(database: Database, environment: Mapping[str, str], count: int, seconds
     ]
     store(database, waits)
     with triggerer({**environment, **stub.connections}) as process:
-        time.sleep(_WARM_UP)
+        until("a first check of each healthy wait", lambda: len(stub.asked) == count - count // 10)
         before = Cost.of(process.pid)
         time.sleep(interval + seconds)
         cost = Cost.of(process.pid).since(before)
     gaps = sorted(
         later - earlier - interval for asked in list(stub.asked.values()) for earlier, later in pairwise(asked)
     )
-    if len(stub.asked) != count - count // 10 or not gaps:
-        raise AssertionError(f"only {len(stub.asked)} healthy questions were asked")
+    if not gaps:
+        raise AssertionError("no healthy question was asked twice")
     return {**cost, "late_p50": percentile(gaps, 0.5), "late_p99": percentile(gaps, 0.99), "checks": len(gaps)}
 
 
@@ -283,7 +299,7 @@ def killed(database: Database, environment: Mapping[str, str], count: int, secon
         if first[row.attempt_uuid] != tuple(row):
             raise AssertionError(f"the start or the deadline of {row.attempt_uuid} moved")
     with triggerer(environment):
-        until_empty(database, 120)
+        until("the end of all waits", lambda: ended(database))
     values = late(database, due)
     return {"kills": kills, "waits": count, "late_max": round(values[-1], 1)}
 
@@ -298,8 +314,7 @@ def memory(database: Database, environment: Mapping[str, str], count: int, secon
         return sum(database.query(lambda connection: connection.execute(query).scalars().all()))
 
     with triggerer(environment) as process:
-        while checks() < 1000:
-            time.sleep(0.1)
+        until("the first checks", lambda: checks() >= 1000)
         first = Cost.of(process.pid)
         end = time.monotonic() + 20 * seconds
         while (reached := checks()) < count and time.monotonic() < end:
@@ -314,6 +329,20 @@ def memory(database: Database, environment: Mapping[str, str], count: int, secon
     }
 
 
+def first(database: Database, environment: Mapping[str, str], count: int, seconds: float) -> dict[str, Any]:
+    """Give an idle triggerer one wait after another that is due in a second, and measure how late each ends."""
+    wait = Wanted("file", {"connection": None, "path": environment["ELASTIC_HOME"]}, check_in=1.0)
+    values: list[float] = []
+    with triggerer(environment):
+        until("the start of the triggerer", lambda: has_triggerer(database))
+        for number in range(count):
+            due = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=wait.check_in)
+            store(database, [wait], f"wait{number}-")
+            until("the end of the wait", lambda: ended(database), seconds)
+            values += late(database, {f"wait{number}-0": due})
+    return {"late_p50": percentile(sorted(values), 0.5), "late_max": round(max(values), 3)}
+
+
 #: Scenarios by name, with the number of waits or checks: full, and quick.
 SCENARIOS: dict[str, tuple[Callable[..., dict[str, Any]], int, int]] = {
     "times": (times, 5000, 500),
@@ -321,6 +350,7 @@ SCENARIOS: dict[str, tuple[Callable[..., dict[str, Any]], int, int]] = {
     "dead": (dead, 2000, 200),
     "killed": (killed, 500, 50),
     "memory": (memory, 100_000, 3000),
+    "first": (first, 20, 5),
 }
 
 

@@ -290,7 +290,7 @@ def test_the_demo_leaves_nothing_after_ctrl_c() -> None:
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if "is loaded" in line:
+        if line.startswith("  s3://"):
             break
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=120)

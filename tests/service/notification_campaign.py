@@ -55,6 +55,8 @@ class Outcome:
     #: mails by Message-ID
     mails: Counter[str]
     killed_senders: int
+    #: seconds from a failure to the record of its mail
+    slowest: float
 
 
 def campaign(home: Path, runs: int, *, kills_senders: bool) -> Outcome:
@@ -80,7 +82,9 @@ def campaign(home: Path, runs: int, *, kills_senders: bool) -> Outcome:
             end_all()
         rows = notifications(Deployment.of().database, limit=10_000)
         reasons = Counter("raised" if one.facts["reason"].startswith("ValueError") else "killed" for one in rows)
-        return Outcome(len(rows), reasons, Counter(str(mail["Message-ID"]) for mail in catcher.mails), killed)
+        slowest = max((one.sent_at - one.created_at).total_seconds() for one in rows if one.sent_at)
+        mails = Counter(str(mail["Message-ID"]) for mail in catcher.mails)
+        return Outcome(len(rows), reasons, mails, killed, slowest)
 
 
 def _send_under_kills(catcher: MailCatcher, runs: int) -> int:
@@ -113,7 +117,7 @@ def main() -> None:
         repeats = sum(found.mails.values()) - len(found.mails)
         sys.stdout.write(
             f"{runs} runs: {found.failed} notifications {dict(found.reasons)}, {len(found.mails)} different mails, "
-            f"{repeats} repeats, {found.killed_senders} senders killed\n"
+            f"{repeats} repeats, {found.killed_senders} senders killed, slowest mail after {found.slowest:.1f} s\n"
         )
 
 
