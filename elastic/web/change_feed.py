@@ -24,9 +24,11 @@ _RUN_FILES = ("run.sqlite", "run.sqlite-wal", "run.sqlite-journal", "live")
 #: Maximum number of streams of a server; each occupies a connection of a browser.
 MAX_STREAMS = 500
 
-#: Maximum number of topics of a stream: dags, dag:ID, run:DAG/RUN, flow:RUN, admin.
+#: Maximum number of topics of a stream: dags, dag:ID, definition:ID, run:DAG/RUN, flow:RUN, admin.
 MAX_TOPICS = 20
-_TOPIC = re.compile(r"(dags|admin|dag:[\w.-]{1,250}|run:[\w.-]{1,250}/[\w.-]{1,250}|flow:[\w-]{1,100})", re.ASCII)
+_TOPIC = re.compile(
+    r"(dags|admin|(?:dag|definition):[\w.-]{1,250}|run:[\w.-]{1,250}/[\w.-]{1,250}|flow:[\w-]{1,100})", re.ASCII
+)
 
 
 def is_topic(text: str) -> bool:
@@ -179,6 +181,8 @@ def _names(topic: str, found: LoggedChanges) -> bool:
             return found.others
         case "dag":
             return found.is_cut or name in found.dag_ids
+        case "definition":
+            return found.is_cut or name in found.definitions
         case "run":
             dag_id, _, run_id = name.partition("/")
             return found.is_cut or (dag_id, run_id) in found.runs

@@ -12,6 +12,7 @@ import pytest
 
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
+from elastic.db.stores.dag_files import parse_again
 from elastic.db.stores.dags import dags, import_errors
 from elastic.executors.worker_process import become_own_group
 from elastic.scheduler.signals import DeferredSignals
@@ -94,6 +95,17 @@ def test_a_new_file_is_parsed_once_and_a_changed_one_again(database: Database, f
     assert names(parser.scan()) == ["a.py"]
     assert active(database) == {"other": "a.py"}
     assert {row.dag_id: row.is_active for row in dags(database, active_only=False)} == {"etl": False, "other": True}
+
+
+def test_an_unchanged_file_is_parsed_again_once_if_a_user_asks(
+    database: Database, folder: Path, parser: DagParser
+) -> None:
+    path = write(folder, "a.py")
+    parser.scan()
+    assert parse_again(database, str(path))
+    assert names(parser.scan()) == ["a.py"]
+    assert names(parser.scan()) == []
+    assert not parse_again(database, str(folder / "unknown.py"))
 
 
 def test_a_broken_file_keeps_its_last_good_version_and_is_named_until_it_is_repaired(

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from elastic.db.database import Database
-from elastic.db.stores.dags import set_paused
+from elastic.db.stores.dag_files import FileState, ParsedFile, claim_file, forget_files, store_parsed
+from elastic.db.stores.dags import DagRow, FoundDag, dag_named, set_paused, structure_of
 from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.users import Role
 from elastic.web.app import create_app
@@ -41,6 +42,63 @@ def test_the_poller_names_what_changed_since_its_last_call(web_database: Databas
     (tmp_path / "f1" / "run.sqlite").touch()
     assert poller.changed(wanted) == {"flow:f1"}
     assert poller.changed(wanted) == frozenset()
+
+
+def parse(database: Database, dag_id: str, structure: str, error: str | None = None) -> None:
+    """Store a DAG file as a parser that has loaded it."""
+    row = DagRow(dag_id=dag_id, fileloc=f"/dags/{dag_id}.py", structure_digest=structure * 64, task_count=1)
+    state = FileState(path=row.fileloc, size=1, mtime_ns=1)
+    claim_file(database, state, "parser", 60)
+    found = None if error else [FoundDag(row)]
+    store_parsed(database, ParsedFile(state=state, dags=found, error=error))
+
+
+def test_the_poller_names_the_dags_of_a_changed_file(web_database: Database, tmp_path: Path) -> None:
+    parse(web_database, "other", "a")
+    poller = ChangePoller(web_database, tmp_path)
+    wanted = ["dags", "admin", "definition:etl", "definition:other"]
+    assert poller.changed(wanted) == frozenset()
+    parse(web_database, "etl", "c")
+    assert poller.changed(wanted) == {"dags", "definition:etl"}
+    parse(web_database, "etl", "c")
+    assert poller.changed(wanted) == frozenset(), "nothing changed"
+    parse(web_database, "etl", "b")
+    assert poller.changed(wanted) == {"dags", "definition:etl"}
+    store_run(web_database, "etl")
+    assert poller.changed(wanted) == {"dags"}, "the definition did not change"
+    parse(web_database, "etl", "b", error="line 3: no module")
+    assert poller.changed(wanted) == {"dags", "admin", "definition:etl"}
+    parse(web_database, "etl", "b")
+    assert poller.changed(wanted) == {"dags", "admin", "definition:etl"}
+    forget_files(web_database, ["/dags/etl.py"])
+    assert poller.changed(wanted) == {"dags", "definition:etl"}
+
+
+@pytest.mark.browser
+def test_open_pages_follow_an_edit_of_a_dag_file(browser_page: Any, web_database: Database) -> None:
+    store_dag(web_database)
+    page = browser_page
+    page.goto("/dags/etl?view=runs")
+    page.wait_for_selector("#live-status .dot.on")
+    dag = dag_named(web_database, "etl")
+    assert dag is not None
+    structure = structure_of(web_database, dag.structure_digest or "") or ""
+    state = FileState(path=dag.fileloc, size=1, mtime_ns=1)
+
+    def load(error: str | None, **changes: Any) -> None:
+        claim_file(web_database, state, "parser", 60)
+        found = None if error else [FoundDag(replace(dag, **changes), structure=structure)]
+        store_parsed(web_database, ParsedFile(state=state, dags=found, error=error))
+
+    load(None, owner="grace")
+    page.wait_for_selector("#dag-head :text('grace')")
+    load("line 3: no module")
+    page.wait_for_selector("#dag-head .callout.bad:has-text('no module')")
+    page.goto("/")
+    page.wait_for_selector("#banners :text('no module')")
+    page.wait_for_selector("#live-status .dot.on")
+    load(None)
+    page.wait_for_selector("#banners :text('no module')", state="detached")
 
 
 @pytest.mark.slow

@@ -33,6 +33,8 @@ class LoggedChanges:
     position: LogPosition
     #: DAGs that changed
     dag_ids: frozenset[str]
+    #: DAGs that changed themselves: their files, or whether they are paused
+    definitions: frozenset[str]
     #: ids of changed runs: DAG and run
     runs: frozenset[tuple[str, str]]
     #: whether other objects changed, such as pools
@@ -63,6 +65,7 @@ def changes_after(database: Database, position: LogPosition) -> LoggedChanges:
     return LoggedChanges(
         position=LogPosition(last_id, frozenset(number for number, _, _ in found if number > last_id - _OVERLAP)),
         dag_ids=frozenset(dag_id for _, dag_id, _ in rows if dag_id),
+        definitions=frozenset(dag_id for _, dag_id, run_id in rows if dag_id and run_id is None),
         runs=frozenset((dag_id, run_id) for _, dag_id, run_id in rows if dag_id and run_id),
         others=any(dag_id is None for _, dag_id, _ in rows),
         is_cut=len(found) == _MAX_ROWS,

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
+from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.matching import insert_if_absent
 from elastic.db.schema import dag, import_error
@@ -17,6 +18,9 @@ from elastic.db.stores.dags import FoundDag, store_dags_in
 
 #: Rows of one statement.
 _BATCH_SIZE = 200
+
+#: Stored time of a file that is parsed again although it has not changed.
+_ASKED_AGAIN = -2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,7 @@ def store_parsed(database: Database, parsed: ParsedFile) -> None:
     """Store the result of a parse and give up the claim, in one transaction.
 
     A DAG becomes inactive only if its file was loaded and no longer defines it. The DAGs of a file that cannot be
-    loaded stay as they are.
+    loaded stay as they are. Changes of DAGs and of the error are logged, so that open pages follow them.
     """
     state, digest = parsed.state, path_digest(parsed.state.path)
     values = {
@@ -106,15 +110,36 @@ def store_parsed(database: Database, parsed: ParsedFile) -> None:
         if parsed.dags is not None:
             store_dags_in(connection, parsed.dags)
             kept = [one.row.dag_id for one in parsed.dags]
-            lost = update(dag).where(dag.c.fileloc == state.path, dag.c.dag_id.not_in(kept))
-            connection.execute(lost.values(is_active=False))
-        connection.execute(delete(import_error).where(import_error.c.path_digest == digest))
-        if parsed.error is not None:
-            row: dict[str, Any] = {"path_digest": digest, "path": state.path, "traceback": parsed.error}
-            connection.execute(insert(import_error).values(at=now()), row)
+            _deactivate(connection, and_(dag.c.fileloc == state.path, dag.c.dag_id.not_in(kept)))
+        _store_error(connection, state.path, parsed.error)
         connection.execute(update(table).where(table.c.path_digest == digest).values(parsed_at=now(), **values))
 
     database.write(work)
+
+
+def import_error_of(database: Database, path: str) -> str | None:
+    """Return why a DAG file could not be loaded, or None if it was."""
+    query = select(import_error.c.traceback).where(import_error.c.path_digest == path_digest(path))
+    return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
+
+
+def parse_again(database: Database, path: str) -> bool:
+    """Let the next scan parse a DAG file although it has not changed; return whether a parser has read it before."""
+    change = update(table).where(table.c.path_digest == path_digest(path)).values(mtime_ns=_ASKED_AGAIN)
+
+    def work(connection: Connection, _: bool) -> bool:
+        is_known = bool(connection.execute(change).rowcount)
+        if is_known:
+            audit.note(connection, "parse again", path)
+        return is_known
+
+    return database.write(work)
+
+
+def files_to_parse_again(database: Database) -> list[str]:
+    """Return the files for which `parse_again` was called, and which no parser has read since."""
+    query = select(table.c.path).where(table.c.mtime_ns == _ASKED_AGAIN, table.c.parsed_at.is_not(None))
+    return database.query(lambda connection: list(connection.execute(query).scalars()))
 
 
 def forget_files(database: Database, paths: Sequence[str]) -> None:
@@ -124,12 +149,35 @@ def forget_files(database: Database, paths: Sequence[str]) -> None:
         for at in range(0, len(paths), _BATCH_SIZE):
             batch = list(paths[at : at + _BATCH_SIZE])
             digests = [path_digest(path) for path in batch]
-            connection.execute(update(dag).where(dag.c.fileloc.in_(batch)).values(is_active=False))
-            connection.execute(delete(import_error).where(import_error.c.path_digest.in_(digests)))
+            _deactivate(connection, dag.c.fileloc.in_(batch))
+            if connection.execute(delete(import_error).where(import_error.c.path_digest.in_(digests))).rowcount:
+                audit.note(connection, "import errors gone", f"{len(batch)} files were deleted")
             connection.execute(delete(table).where(table.c.path_digest.in_(digests)))
 
     if paths:
         database.write(work)
+
+
+def _deactivate(connection: Connection, wanted: ColumnElement[bool]) -> None:
+    """Make the active ones of some DAGs inactive."""
+    query = select(dag.c.dag_id, dag.c.fileloc).where(wanted, dag.c.is_active.is_(True)).order_by(dag.c.dag_id)
+    for row in connection.execute(query).all():
+        connection.execute(update(dag).where(dag.c.dag_id == row.dag_id).values(is_active=False))
+        audit.note(connection, "DAG gone", f"no longer in {row.fileloc}", row.dag_id)
+
+
+def _store_error(connection: Connection, path: str, error: str | None) -> None:
+    """Replace the stored import error of a file; None for no error."""
+    of_path = import_error.c.path_digest == path_digest(path)
+    before = connection.execute(select(import_error.c.traceback).where(of_path)).scalar_one_or_none()
+    connection.execute(delete(import_error).where(of_path))
+    if error is not None:
+        row: dict[str, Any] = {"path_digest": path_digest(path), "path": path, "traceback": error}
+        connection.execute(insert(import_error).values(at=now()), row)
+    if error != before:
+        in_file = select(dag.c.dag_id).where(dag.c.fileloc == path, dag.c.is_active.is_(True)).order_by(dag.c.dag_id)
+        for dag_id in (None, *connection.execute(in_file).scalars()):
+            audit.note(connection, "import error" if error else "import error gone", path, dag_id)
 
 
 def path_digest(path: str) -> str:

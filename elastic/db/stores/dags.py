@@ -100,8 +100,13 @@ def _store(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> 
     if found.structure and found.row.structure_digest:
         text = {"digest": found.row.structure_digest, "dag_id": found.row.dag_id, "structure": found.structure}
         connection.execute(insert_if_absent(connection, dag_structure).values(created_at=now()), text)
+    of_dag = dag.c.dag_id == found.row.dag_id
+    shown = select(*(dag.c[name] for name in fresh)).where(of_dag)
+    before = connection.execute(shown).one_or_none()
     if connection.execute(insert_if_absent(connection, dag).values(**more), row).rowcount != 1:
-        connection.execute(update(dag).where(dag.c.dag_id == found.row.dag_id).values(**more, **fresh))
+        connection.execute(update(dag).where(of_dag).values(**more, **fresh))
+    if before is None or dict(before._mapping) != fresh:
+        audit.note(connection, "DAG added" if before is None else "DAG changed", found.row.fileloc, found.row.dag_id)
     cursor = {"dag_id": found.row.dag_id, "is_paused": is_paused}
     connection.execute(insert_if_absent(connection, dag_cursor), cursor)
     if found.row.structure_digest:

@@ -15,6 +15,7 @@ from elastic.db.stores.dag_files import (
     KnownFile,
     ParsedFile,
     claim_file,
+    files_to_parse_again,
     forget_files,
     homes_of,
     known_files,
@@ -82,7 +83,10 @@ class DagParser:
         self._is_first = True
 
     def scan(self) -> ScanResult:
-        """Parse the files that are new or changed since any parser read them, and forget those that are gone."""
+        """Parse the files that are new or changed since any parser read them, and forget those that are gone.
+
+        A file that a user wants to be parsed again counts as changed.
+        """
         setup, result = self._setup, ScanResult()
         if not setup.folder.is_dir():
             return result
@@ -91,6 +95,9 @@ class DagParser:
         if self._is_first:
             self._known, self._is_first = known_files(setup.database), False
         helpers_digest = _digest({**modules, **ignored})
+        for path in files_to_parse_again(setup.database):
+            self._known.pop(path, None)
+            self._twins.pop(path, None)
         self._release_twins()
         changed = [
             state for path, state in modules.items() if not self._is_current(path, state, helpers_digest, self._known)

@@ -11,6 +11,7 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState
 from elastic.db.page_queries import grid, instances
 from elastic.db.page_queries.grid import RunHeader
+from elastic.db.stores.dag_files import import_error_of
 from elastic.db.stores.dags import DagRow, cursor_of, source_of
 from elastic.web.context import context_of
 from elastic.web.errors import NotFound
@@ -28,6 +29,7 @@ from elastic.web.pages.panel import ordered, panel_of_run, panel_of_task
 from elastic.web.query_values import QueryValues
 from elastic.web.rendering import identity_of, render, zone_of
 from elastic.web.routes import Router
+from elastic.web.secrets import masked_text
 from elastic.web.security.rights import Right
 from elastic.web.structures import Structure, graph
 from elastic.web.views.code import code_lines, diff_lines
@@ -65,6 +67,14 @@ def dag_page(request: Request, dag_id: str) -> Response:
     return render(request, f"dag_{'grid' if view == 'table' else view}.html", **values)
 
 
+@router.get("/dags/{dag_id}/head", requires=Right.READ)
+def dag_head(request: Request, dag_id: str) -> Response:
+    """Show only the head of a DAG, which open pages follow."""
+    dag, query = dag_of(request, dag_id), _query(request)
+    values = common_values(request, dag, structure_of_dag(request, dag))
+    return render(request, "dag_head.html", **values, view=query.choice("view", VIEWS, "grid"), query=query)
+
+
 def _query(request: Request) -> QueryValues:
     return QueryValues(request, zone_of(request, identity_of(request))[1])
 
@@ -73,12 +83,14 @@ def common_values(request: Request, dag: DagRow, found: Structure | None) -> dic
     """Return the values that all views of a DAG need."""
     database = context_of(request).database
     known = grid.versions(database, dag.dag_id)
+    error = import_error_of(database, dag.fileloc) if dag.is_active and dag.fileloc else None
     return {
         "dag": dag,
         "address": dag_url(dag.dag_id),
         "cursor": cursor_of(database, dag.dag_id),
         "structure": found,
         "timezone": found.dag.fields["timezone"] if found else "UTC",
+        "broken": next(iter(masked_text(error).strip().splitlines()), "") if error else "",
         "versions": known,
         "version": next((one.number for one in known if one.structure_digest == dag.structure_digest), None),
     }

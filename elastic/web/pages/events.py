@@ -22,7 +22,7 @@ async def events(request: Request, topics: Annotated[str, Query(max_length=4000)
     if unknown is not None or not wanted or len(wanted) > MAX_TOPICS:
         raise BadRequest(
             f"There is no topic {unknown!r}." if unknown else f"A stream has 1 to {MAX_TOPICS} topics.",
-            "Topics are dags, dag:ID, run:DAG/RUN, flow:RUN and admin.",
+            "Topics are dags, dag:ID, definition:ID, run:DAG/RUN, flow:RUN and admin.",
         )
     feed: ChangeFeed = request.app.state.feed
     if feed.is_full:

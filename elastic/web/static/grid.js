@@ -585,6 +585,10 @@ class Grid {
     };
     setInterval(look, 5000);
     document.addEventListener("elastic:refresh", () => look(true));
+    document.addEventListener("elastic:swapped", (event) => {
+      const head = event.detail === "dag-head" && document.getElementById("dag-head");
+      if (head && head.dataset.digest !== this.structure.digest) look(true);
+    });
   }
 
   async patch(data) {
