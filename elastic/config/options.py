@@ -229,6 +229,12 @@ _WEB_OPTIONS: tuple[tuple[str, Any, float | None, str], ...] = (
         None,
         "Time zone of pages; empty for the zone of the browser. Users can choose their own.",
     ),
+    (
+        "test_connections",
+        "",
+        None,
+        "Hosts of connections that admins may test on pages, separated by commas; empty for none.",
+    ),
     ("idle_timeout", 8 * 3600.0, 60, "Seconds without a request after which a session ends."),
     ("absolute_timeout", 7 * 86_400.0, 60, "Seconds from the login after which a session ends in any case."),
 )

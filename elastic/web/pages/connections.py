@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from elastic.web.flash import redirect
 from elastic.web.pages.admin_frame import cipher, show_form, show_table, stored
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
+from elastic.web.test_connection import may_test, test_connection
 from elastic.web.views.tables import FormField, FormView, ListRow, RowAction, TableView, text
 
 router = Router()
@@ -120,7 +122,7 @@ def create(request: Request, given: Given) -> Response:
 @router.get(f"{_URL}/{{conn_id}}", requires=Right.MANAGE_CONNECTIONS)
 def edit(request: Request, conn_id: str) -> Response:
     """Show the form of a connection."""
-    return show_form(request, _form(_given_of(_found(request, conn_id)), is_new=False))
+    return show_form(request, _edit_form(request, _given_of(_found(request, conn_id))))
 
 
 @router.post(f"{_URL}/{{conn_id}}", requires=Right.MANAGE_CONNECTIONS)
@@ -133,8 +135,18 @@ def change(request: Request, conn_id: str, given: Given) -> Response:
         lambda: _store(request).put(kept.fields(), is_new=False),
         back=_URL,
         message=f"Connection {conn_id} is stored.",
-        form=lambda problem: _form(kept, is_new=False, problem=problem),
+        form=lambda problem: _edit_form(request, kept, problem=problem),
     )
+
+
+@router.post(f"{_URL}/{{conn_id}}/test", requires=Right.TEST_CONNECTIONS)
+def test(request: Request, conn_id: str) -> Response:
+    """Test whether the system of a connection answers."""
+    found = _found(request, conn_id)
+    ok, message = test_connection(request, conn_id)
+    if ok:
+        return redirect(request, _address(conn_id), message)
+    return show_form(request, _edit_form(request, _given_of(found), problem=message))
 
 
 @router.post(f"{_URL}/{{conn_id}}/delete", requires=Right.MANAGE_CONNECTIONS)
@@ -167,6 +179,13 @@ def _given_of(one: ListedConnection) -> ConnectionForm:
     }
     # Not checked: commands may store longer values than the form accepts.
     return ConnectionForm.model_construct(**values)
+
+
+def _edit_form(request: Request, given: ConnectionForm, *, problem: str = "") -> FormView:
+    form = _form(given, is_new=False, problem=problem)
+    if not may_test(request):
+        return form
+    return replace(form, actions=(RowAction(text="Test", url=f"{_address(given.conn_id)}/test"), *form.actions))
 
 
 def _form(given: ConnectionForm, *, is_new: bool, problem: str = "") -> FormView:

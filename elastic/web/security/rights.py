@@ -27,6 +27,7 @@ class Right(StrEnum):
     MANAGE_POOLS = "change pools"
     READ_CONNECTIONS = "see connections"
     MANAGE_CONNECTIONS = "change connections"
+    TEST_CONNECTIONS = "test connections"
     READ_VARIABLES = "see variables"
     MANAGE_VARIABLES = "change variables"
     MANAGE_USERS = "manage users"
