@@ -240,6 +240,10 @@ The web server answers JSON below `/api/v1`. [openapi.json](openapi.json) descri
 - **Lists** have `items` and `next`, the URL of the next page, which is null on the last one. `limit` is at most 500.
 - **Errors** are problem documents (RFC 9457): `detail` says what happened, `hint` what to do, `near` names similar ids.
 - **ETag**: a response to GET has one; a request with `If-None-Match` is answered with 304 if nothing has changed.
+- **If-Match**: a request that changes something and has this header, with the ETag of a GET of the same address, is
+  refused with 412 if the object has changed since. The first of two such requests with the same ETag wins.
+- **fields**: `?fields=a,b` selects fields of an object, or of the items of a list. `?count=true` counts runs and task
+  instances over all pages, up to 10,001.
 - **Idempotency-Key**: a request that changes something may have this header. A repetition with the same key within a
   day gets the first answer; another request with the key is refused with 422, and a failed request may be repeated.
 - **Clear** lists what it would clear unless `dry_run` is false. One request clears at most 10,000 task instances.

@@ -23,12 +23,11 @@ def conditional(
     """
     tag = f'"{digest or hashlib.sha256(body).hexdigest()[:_DIGEST_CHARACTERS]}"'
     headers = {**(headers or {}), "ETag": tag}
-    if tag in _known_tags(request):
+    if tag in tags_in(request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
 
 
-def _known_tags(request: Request) -> set[str]:
-    """Return the tags of the content that the client has, without the marks of weak ones."""
-    given = request.headers.get("if-none-match", "")
-    return {one.strip().removeprefix("W/") for one in given.split(",")}
+def tags_in(header: str) -> set[str]:
+    """Return the entity tags in a header, without the marks of weak ones."""
+    return {one.strip().removeprefix("W/") for one in header.split(",")}

@@ -1,4 +1,4 @@
-"""Mark of task instances as successful or failed by the page and by the API."""
+"""Mark of task instances as successful or failed, and their end by force, by pages and by the API."""
 
 from dataclasses import dataclass
 
@@ -42,15 +42,45 @@ def mark_instances(request: Request, key: TaskKey, state: TaskState, *, is_whole
         Conflict: The task has too many copies.
     """
     database = context_of(request).database
-    keys = instances.keys_of_copies(database, key, limit=MAX_CLEARED + 1) if is_whole else [key]
-    if len(keys) > MAX_CLEARED:
-        raise Conflict(
-            f"Task {key.task_id!r} has more than {MAX_CLEARED:,} copies, which is the maximum of one request.",
-            "Mark single copies.",
-        )
+    keys = _keys(request, key, is_whole=is_whole)
     if state is TaskState.SUCCESS:
         return Marked(state, len(keys), len(transitions.mark_success(database, keys)))
     expected = [None, *(one for one in TaskState if one not in (TaskState.FAILED, TaskState.REMOVED))]
-    identity = identity_of(request)
-    by = f"set to {state} by {identity.username if identity else 'a user'}"
+    by = f"set to {state} by {user_name(request)}"
     return Marked(state, len(keys), len(transitions.set_states(database, keys, state, expected=expected, note=by)))
+
+
+def kill_instances(request: Request, key: TaskKey, *, is_whole: bool) -> Marked:
+    """End the open attempt of a task instance, or of the copies of a mapped task, as failed without a retry.
+
+    Args:
+        request: The request.
+        key: Key of the instance, or of the mapped task.
+        is_whole: Whether the key names a mapped task with all its copies.
+
+    Raises:
+        Conflict: The task has too many copies.
+    """
+    database, keys = context_of(request).database, _keys(request, key, is_whole=is_whole)
+    expected = [one for one in TaskState if one.has_open_attempt]
+    by = f"killed by {user_name(request)}"
+    changed = transitions.set_states(database, keys, TaskState.FAILED, expected=expected, note=by)
+    return Marked(TaskState.FAILED, len(keys), len(changed))
+
+
+def user_name(request: Request) -> str:
+    """Return the name of the user of a request, for notes."""
+    identity = identity_of(request)
+    return identity.username if identity else "a user"
+
+
+def _keys(request: Request, key: TaskKey, *, is_whole: bool) -> list[TaskKey]:
+    if not is_whole:
+        return [key]
+    found = instances.keys_of_copies(context_of(request).database, key, limit=MAX_CLEARED + 1)
+    if len(found) > MAX_CLEARED:
+        raise Conflict(
+            f"Task {key.task_id!r} has more than {MAX_CLEARED:,} copies, which is the maximum of one request.",
+            "Name single copies.",
+        )
+    return found

@@ -21,6 +21,7 @@ from elastic.web.errors import (
     is_api,
 )
 from elastic.web.idempotency import KEY_HEADER, answer_once
+from elastic.web.preconditions import MATCH_HEADER, change_if_match
 from elastic.web.security.csrf import FIELD, HEADER, SAFE_METHODS, is_same_origin, is_token_of
 from elastic.web.security.identity import Identity
 from elastic.web.security.rights import LEAST_ROLE, PUBLIC, Public, Right
@@ -69,6 +70,8 @@ class GuardedRoute(APIRoute):
             address = request.client.host if request.client else ""
             with audit.acting_for(audit.Actor(identity.username, address)):
                 key = request.headers.get(KEY_HEADER)
+                if request.method not in SAFE_METHODS and MATCH_HEADER in request.headers and is_api(request):
+                    return await change_if_match(request, handle)
                 if key is None or request.method in SAFE_METHODS or not is_api(request):
                     return await handle(request)
                 if self.has_secret:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, false, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, false, func, or_, select, tuple_
 
 from elastic.db.database import Database
 from elastic.db.matching import is_key_text, preceding, same
@@ -49,7 +49,7 @@ def runs_page(
     database: Database, wanted: RowFilter, *, after: tuple[dt.datetime, str] | None = None, limit: int = 50
 ) -> list[DagRun]:
     """Return runs, the latest logical date first, after a date and a DAG."""
-    query = select(dag_run).where(*_equal(_run, wanted, "dag_id", "run_id", "state", "run_type"))
+    query = select(dag_run).where(*_of_runs(wanted))
     if after is not None:
         date, dag_id = after
         # Databases find the first row in the index by the first condition.
@@ -62,15 +62,22 @@ def instances_page(
     database: Database, wanted: RowFilter, *, after: tuple[str, str, str, int] | None = None, limit: int = 50
 ) -> list[TaskInstanceRow]:
     """Return task instances in the order of their keys, after a key."""
-    conditions = _equal(_ti, wanted, "dag_id", "run_id", "task_id")
-    if wanted.state:
-        conditions.append(_ti.state.is_(None) if wanted.state == "none" else same(_ti.state, wanted.state))
-    query = select(task_instance).where(*conditions)
+    query = select(task_instance).where(*_of_instances(wanted))
     key = tuple_(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index)
     if after is not None:
         query = query.where(key > after if all(is_key_text(one) for one in after[:3]) else false())
     query = query.order_by(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index).limit(limit)
     return [instance_of(row) for row in _rows(database, query)]
+
+
+def runs_count(database: Database, wanted: RowFilter, *, limit: int) -> int:
+    """Return the number of runs, at most `limit`."""
+    return _count(database, select(_run.run_id).where(*_of_runs(wanted)), limit)
+
+
+def instances_count(database: Database, wanted: RowFilter, *, limit: int) -> int:
+    """Return the number of task instances, at most `limit`."""
+    return _count(database, select(_ti.task_id).where(*_of_instances(wanted)), limit)
 
 
 def events_page(
@@ -98,6 +105,22 @@ def broken_files(database: Database, *, limit: int = 200) -> list[BrokenFile]:
 def latest_jobs(database: Database, heartbeat: float, *, limit: int = 100) -> list[Job]:
     """Return the latest jobs; `heartbeat` is the interval of their heartbeats (seconds)."""
     return jobs(database, heartbeat, limit=limit)
+
+
+def _of_runs(wanted: RowFilter) -> list[ColumnElement[bool]]:
+    return _equal(_run, wanted, "dag_id", "run_id", "state", "run_type")
+
+
+def _of_instances(wanted: RowFilter) -> list[ColumnElement[bool]]:
+    conditions = _equal(_ti, wanted, "dag_id", "run_id", "task_id")
+    if wanted.state:
+        conditions.append(_ti.state.is_(None) if wanted.state == "none" else same(_ti.state, wanted.state))
+    return conditions
+
+
+def _count(database: Database, query: Select[Any], limit: int) -> int:
+    counted = select(func.count()).select_from(query.limit(limit).subquery())
+    return int(database.query(lambda connection: connection.execute(counted).scalar_one()))
 
 
 def _equal(columns: Any, wanted: RowFilter, *names: str) -> list[ColumnElement[bool]]:

@@ -1,13 +1,15 @@
 """Pools, variables, connections, users and tokens. Only the response that creates a token contains a secret."""
 
 import datetime as dt
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Path
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from elastic.core.text import one_line
 from elastic.db.records import Pool
 from elastic.db.stores.api_tokens import ApiToken, ApiTokenStore
 from elastic.db.stores.connections import ConnectionStore, ListedConnection
@@ -16,7 +18,7 @@ from elastic.db.stores.users import Role, User, UserStore
 from elastic.db.stores.variables import VariableStore
 from elastic.web.api.answers import PREFIX, Name, Page, answer
 from elastic.web.context import context_of
-from elastic.web.errors import NotFound, Unauthorized
+from elastic.web.errors import BadRequest, NotFound, Unauthorized
 from elastic.web.pages.admin_frame import cipher
 from elastic.web.rendering import identity_of
 from elastic.web.routes import Router
@@ -24,8 +26,12 @@ from elastic.web.security.identity import Identity
 from elastic.web.security.passwords import check_password, hash_password
 from elastic.web.security.rights import Right
 from elastic.web.security.tokens import new_token
+from elastic.web.test_connection import test_connection
+from elastic.web.views.times import zone_of
 
 router = Router(prefix=PREFIX, tags=["administration"])
+
+T = TypeVar("T")
 
 TokenId = Annotated[int, Path(ge=0, lt=2**62)]
 
@@ -54,6 +60,14 @@ class ConnectionBody(BaseModel, extra="forbid"):
     schema_: str | None = Field(default=None, alias="schema", max_length=2000)
     password: str | None = Field(default=None, max_length=5000)
     extra: dict[str, Any] | None = None
+
+
+class TestResult(BaseModel):
+    """Result of the test of a connection."""
+
+    ok: bool
+    #: one sentence without secrets
+    message: str
 
 
 class UserBody(BaseModel, extra="forbid"):
@@ -85,6 +99,12 @@ class Me(BaseModel):
 
     username: str
     role: Role
+
+
+class Preferences(BaseModel, extra="forbid"):
+    """Preferences of a user."""
+
+    zone: str | None = Field(max_length=64, description="time zone of times on pages; null for that of the browser")
 
 
 class VariableView(BaseModel):
@@ -121,10 +141,33 @@ def me(request: Request) -> Response:
     return answer(request, {"username": identity.username, "role": identity.role})
 
 
+@router.get("/me/preferences", requires=Right.READ, response_model=Preferences)
+def preferences(request: Request) -> Response:
+    """Return the preferences of the user for pages."""
+    return answer(request, {"zone": UserStore(context_of(request).database).get(_user(request).username).zone})
+
+
+@router.put("/me/preferences", requires=Right.PREFER, response_model=Preferences)
+def put_preferences(request: Request, body: Preferences) -> Response:
+    """Set the preferences of the user for pages."""
+    if body.zone is not None and zone_of(body.zone) is None:
+        raise BadRequest(f"There is no time zone {one_line(body.zone)!r}.", "Give one such as Europe/Berlin.")
+    UserStore(context_of(request).database).set_zone(_user(request).username, body.zone)
+    return answer(request, {"zone": body.zone})
+
+
 @router.get("/pools", requires=Right.READ, response_model=Page[Pool])
 def pools(request: Request) -> Response:
     """List the pools with their used slots."""
     return answer(request, {"items": PoolStore(context_of(request).database).all(), "next": None})
+
+
+@router.get("/pools/{name}", requires=Right.READ, response_model=Pool)
+def get_pool(request: Request, name: Name) -> Response:
+    """Return a pool with its used slots."""
+    return answer(
+        request, _named(name, "pool", {one.pool: one for one in PoolStore(context_of(request).database).all()})
+    )
 
 
 @router.put("/pools/{name}", requires=Right.MANAGE_POOLS, response_model=Pool)
@@ -169,6 +212,12 @@ def connections(request: Request) -> Response:
     return answer(request, {"items": _connections(request).listed(), "next": None})
 
 
+@router.get("/connections/{name}", requires=Right.READ_CONNECTIONS, response_model=ListedConnection)
+def get_connection(request: Request, name: Name) -> Response:
+    """Return a connection, and whether it has a password."""
+    return answer(request, _named(name, "connection", {one.conn_id: one for one in _connections(request).listed()}))
+
+
 @router.put("/connections/{name}", requires=Right.MANAGE_CONNECTIONS, status_code=204)
 def put_connection(request: Request, name: Name, body: ConnectionBody) -> Response:
     """Create or change a connection."""
@@ -176,6 +225,14 @@ def put_connection(request: Request, name: Name, body: ConnectionBody) -> Respon
     is_new = name not in {one.conn_id for one in store.listed()}
     store.put({"conn_id": name, **body.model_dump(by_alias=True)}, is_new=is_new)
     return Response(status_code=204)
+
+
+@router.post("/connections/{name}/test", requires=Right.TEST_CONNECTIONS, response_model=TestResult)
+def test(request: Request, name: Name) -> Response:
+    """Test whether the system of a connection answers. The setting web.test_connections names the allowed hosts."""
+    _named(name, "connection", {one.conn_id: one for one in _connections(request).listed()})
+    ok, message = test_connection(request, name)
+    return answer(request, {"ok": ok, "message": message})
 
 
 @router.delete("/connections/{name}", requires=Right.MANAGE_CONNECTIONS, status_code=204)
@@ -198,6 +255,12 @@ def create_user(request: Request, body: UserBody) -> Response:
     store = UserStore(context_of(request).database)
     store.create(body.username, body.role, hash_password(check_password(body.username, body.password)))
     return answer(request, _shown(store.get(body.username)), 201, Location=f"{PREFIX}/users/{body.username}")
+
+
+@router.get("/users/{name}", requires=Right.MANAGE_USERS, response_model=UserView)
+def get_user(request: Request, name: Name) -> Response:
+    """Return a user."""
+    return answer(request, _shown(UserStore(context_of(request).database).get(name)))
 
 
 @router.patch("/users/{name}", requires=Right.MANAGE_USERS, response_model=UserView)
@@ -246,6 +309,12 @@ def revoke_token(request: Request, token_id: TokenId) -> Response:
         raise NotFound("token", str(token_id))
     store.revoke(token_id)
     return Response(status_code=204)
+
+
+def _named(name: str, thing: str, found: Mapping[str, T]) -> T:
+    if name not in found:
+        raise NotFound(thing, name, list(found))
+    return found[name]
 
 
 def _connections(request: Request) -> ConnectionStore:

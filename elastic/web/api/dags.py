@@ -1,4 +1,4 @@
-"""DAGs: list, pause, structure, versions, source and grid."""
+"""DAGs: list, pause, parse, structure, layout, versions, source and grid."""
 
 import json
 from difflib import unified_diff
@@ -18,11 +18,13 @@ from elastic.web.api.answers import BYTES, PREFIX, TEXT, After, Limit, Name, Pag
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, Conflict, NotFound
 from elastic.web.page_keys import key_of, number_in
+from elastic.web.pages.dag_actions import load_again
 from elastic.web.pages.grid import MAX_RUNS, states
-from elastic.web.pages.lookups import dag_of
+from elastic.web.pages.lookups import dag_of, structure_of_dag
 from elastic.web.query_values import QueryValues
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
+from elastic.web.structures import graph
 from elastic.web.views.code import MAX_COMPARED
 
 router = Router(prefix=PREFIX, tags=["DAGs"])
@@ -88,6 +90,36 @@ class StructureView(BaseModel):
     structure: dict[str, Any]
 
 
+class LayoutNode(BaseModel):
+    """Task or group in a graph; `x` and `y` are its upper left corner."""
+
+    node_id: str
+    x: float
+    y: float
+    width: float
+    height: float
+    is_group: bool
+
+
+class LayoutEdge(BaseModel):
+    """Edge of a graph; `path` is that of an SVG."""
+
+    source: str
+    target: str
+    path: str
+
+
+class GraphLayout(BaseModel):
+    """Layout of the graph of a DAG from left to right. Groups replace the tasks of a large DAG."""
+
+    #: digest of the structure
+    digest: str
+    width: float
+    height: float
+    nodes: list[LayoutNode]
+    edges: list[LayoutEdge]
+
+
 @router.get("/dags", requires=Right.READ, response_model=Page[DagView])
 def list_dags(request: Request, wanted: Annotated[DagQuery, Query()]) -> Response:
     """List the DAGs by id, with their last 14 runs."""
@@ -109,6 +141,33 @@ def change_dag(request: Request, dag_id: Name, change: DagChange) -> Response:
     dag_of(request, dag_id)
     set_paused(context_of(request).database, dag_id, paused=change.is_paused)
     return answer(request, _stored(request, dag_id))
+
+
+@router.post("/dags/{dag_id}/parse", requires=Right.PARSE, status_code=202, response_model=DagView)
+def parse(request: Request, dag_id: Name) -> Response:
+    """Let a master load the file of a DAG again, although it has not changed."""
+    load_again(request, dag_of(request, dag_id))
+    return answer(request, _stored(request, dag_id), 202, Location=f"{PREFIX}/dags/{dag_id}")
+
+
+@router.get("/dags/{dag_id}/layout", requires=Right.READ, response_model=GraphLayout)
+def get_layout(
+    request: Request,
+    dag_id: Name,
+    root: Annotated[str, Query(max_length=250, description="only the tasks around a task or in a group")] = "",
+) -> Response:
+    """Return the graph of the current version: nodes with places and sizes in pixels, and edges as SVG paths."""
+    found = structure_of_dag(request, dag_of(request, dag_id))
+    if found is None:
+        raise Conflict(f"The structure of DAG {dag_id!r} is not stored.", "A master stores it at its next scan.")
+    drawn = graph(found, root, {}, {})
+    if drawn is None:
+        known = [row.row_id for row in found.rows]
+        raise NotFound("task or group", root, known, of=f"DAG {dag_id!r}")
+    nodes = [{name: getattr(one, name) for name in LayoutNode.model_fields} for one in drawn.nodes]
+    edges = [plain(one) for one in drawn.layout.edges]
+    size = {"width": drawn.layout.width, "height": drawn.layout.height}
+    return answer(request, {"digest": found.digest, **size, "nodes": nodes, "edges": edges})
 
 
 @router.get("/dags/{dag_id}/versions", requires=Right.READ, response_model=Page[VersionRow])

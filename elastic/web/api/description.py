@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from elastic.version import __version__
-from elastic.web.api.answers import PREFIX, ProblemDocument, answer
+from elastic.web.api.answers import FIELDS, PREFIX, ProblemDocument, answer
 from elastic.web.routes import GuardedRoute, Router
 from elastic.web.security.rights import LEAST_ROLE, Right
 
@@ -48,11 +48,22 @@ def _add_responses(operation: dict[str, Any], method: str) -> None:
     responses["default"] = {"description": "Error", "content": content}
     if method == "GET":
         responses["304"] = {"description": "The content is that of the ETag in `If-None-Match`"}
+    if method == "GET" and "application/json" in responses.get("200", {}).get("content", {}):
+        operation.setdefault("parameters", []).append(_FIELDS)
 
+
+_FIELDS = {
+    "name": FIELDS,
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 2000},
+    "description": "names of the wanted fields, separated by commas; by default all",
+}
 
 _INTRODUCTION = (
     "Send an API token in the header `Authorization: Bearer els_...`. Lists have `items` and the URL of the `next` "
     "page. Errors are problem documents (RFC 9457). A response to GET has an ETag. A token may send 20 requests a "
     "second, and 40 at once. A request that changes something may have the header `Idempotency-Key`: a repetition with "
-    "the same key within a day gets the first answer."
+    "the same key within a day gets the first answer. One with `If-Match` is refused with 412 if a GET of its address "
+    "no longer has that ETag. The query `fields=a,b` of a GET selects fields of the object, or of the items of a list."
 )

@@ -166,6 +166,22 @@ class LetterBody(LetterLine):
     receipt: str
 
 
+class Throughput(BaseModel):
+    """Rates of a step."""
+
+    is_running: bool
+    #: chunks in the result, and all known chunks
+    aggregated: int
+    total: int
+    entries: int
+    #: seconds from the start to the end, or to the present
+    seconds: float
+    chunks_per_second: float
+    entries_per_second: float
+    #: estimated seconds until the end; null if unknown
+    seconds_left: float | None
+
+
 class WorkerList(BaseModel):
     """Busiest workers of a step."""
 
@@ -243,6 +259,14 @@ def get_step(request: Request, run_id: RunId, step: StepNumber) -> Response:
     with step_of(request, run_id, step) as opened:
         view = step_view(opened.reader, opened.record, opened.sign, opened.now)
         return answer(request, _figures(view, run_id, opened.damages))
+
+
+@router.get(_STEP + "/throughput", requires=Right.READ, response_model=Throughput)
+def get_throughput(request: Request, run_id: RunId, step: StepNumber) -> Response:
+    """Return the rates of a step: over the last seconds while it runs, else over the whole step."""
+    with step_of(request, run_id, step) as opened:
+        view = step_view(opened.reader, opened.record, opened.sign, opened.now)
+    return answer(request, {name: getattr(view, name) for name in Throughput.model_fields})
 
 
 @router.get(_STEP + "/workers", requires=Right.READ, response_model=WorkerList)

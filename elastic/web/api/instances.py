@@ -1,4 +1,4 @@
-"""Task instances: state, attempts, why they wait, XComs, log, clear and mark."""
+"""Task instances: state, attempts, why they wait, XComs, log, clear, mark and kill."""
 
 import inspect
 from collections.abc import Callable
@@ -14,16 +14,29 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.verdict import Decision
 from elastic.db import queries
 from elastic.db.page_queries import instances
-from elastic.db.page_queries.browse import RowFilter, instances_page
+from elastic.db.page_queries.browse import RowFilter, instances_count, instances_page
 from elastic.db.page_queries.instances import XComRow
 from elastic.db.records import Attempt, TaskInstanceRow
-from elastic.web.api.answers import PREFIX, TEXT, After, Limit, Name, Page, State, answer, page
+from elastic.web.api.answers import (
+    MAX_COUNTED,
+    PREFIX,
+    TEXT,
+    After,
+    Counted,
+    CountedPage,
+    Limit,
+    Name,
+    Page,
+    State,
+    answer,
+    page,
+)
 from elastic.web.api.runs import ClearBody, ClearResult, cleared
 from elastic.web.conditional import conditional
 from elastic.web.context import context_of
-from elastic.web.errors import NotFound, sentence_of
+from elastic.web.errors import Conflict, NotFound, sentence_of
 from elastic.web.log_file import PIECE_BYTES, MissingLogError, open_log
-from elastic.web.mark_instances import MARKS, mark_instances
+from elastic.web.mark_instances import MARKS, kill_instances, mark_instances
 from elastic.web.page_keys import key_of, number_in
 from elastic.web.pages.log import log_path_of
 from elastic.web.pages.lookups import instance_of
@@ -120,7 +133,7 @@ def _with_key(function: _Handler, key_in_path: Callable[..., TaskKey]) -> _Handl
     return handler
 
 
-@router.get("/instances", requires=Right.READ, response_model=Page[TaskInstanceRow])
+@router.get("/instances", requires=Right.READ, response_model=CountedPage[TaskInstanceRow])
 def list_all_instances(  # noqa: PLR0913 - the query of the address
     request: Request,
     dag: Annotated[str, Query(max_length=250)] = "",
@@ -129,13 +142,16 @@ def list_all_instances(  # noqa: PLR0913 - the query of the address
     state: State = "",
     after: After = "",
     limit: Limit = 50,
+    count: Counted = False,
 ) -> Response:
     """List the task instances of all DAGs by their keys."""
     key = key_of(after, 4)
     start = (key[0], key[1], key[2], number_in(key[3])) if key else None
     wanted = RowFilter(dag_id=dag, run_id=run, task_id=task, state=state)
     found = instances_page(context_of(request).database, wanted, after=start, limit=limit + 1)
-    return page(request, found, limit, lambda one: [one.dag_id, one.run_id, one.task_id, one.map_index])
+    total = instances_count(context_of(request).database, wanted, limit=MAX_COUNTED + 1) if count else None
+    key_parts = ("dag_id", "run_id", "task_id", "map_index")
+    return page(request, found, limit, lambda one: [getattr(one, name) for name in key_parts], count=total)
 
 
 @_both("GET", "", requires=Right.READ, response_model=TaskInstanceRow | MappedTask)
@@ -242,6 +258,19 @@ def mark_instance(request: Request, key: TaskKey, wanted: MarkBody) -> Response:
     """
     _, row = instance_of(request, key)
     done = mark_instances(request, key, MARKS[wanted.state], is_whole=row is None)
+    return answer(request, {"state": done.state, "named": done.named, "changed": done.changed})
+
+
+@_both("POST", "/kill", requires=Right.CANCEL, response_model=MarkResult)
+def kill_instance(request: Request, key: TaskKey) -> Response:
+    """End the attempt of a queued, running or waiting task instance, or of such copies of a mapped task, as failed.
+
+    There is no retry. The process of the attempt is killed once its worker sees the change, within seconds.
+    """
+    _, row = instance_of(request, key)
+    if row is not None and not (row.state and row.state.has_open_attempt):
+        raise Conflict(f"Task {key.task_name!r} has no attempt to kill: it is {row.state or 'not started'}.")
+    done = kill_instances(request, key, is_whole=row is None)
     return answer(request, {"state": done.state, "named": done.named, "changed": done.changed})
 
 

@@ -1,4 +1,4 @@
-"""Runs of DAGs: list, trigger, mark, clear."""
+"""Runs of DAGs: list, trigger, mark, clear, run again, cancel."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,13 +10,27 @@ from starlette.responses import Response
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import transitions
 from elastic.db.page_queries import instances
-from elastic.db.page_queries.browse import RowFilter, instances_page, runs_page
+from elastic.db.page_queries.browse import RowFilter, instances_count, instances_page, runs_count, runs_page
 from elastic.db.queries import run_attempts
 from elastic.db.records import DagRun, RunAttempt, RunMode, TaskInstanceRow
-from elastic.web.api.answers import PREFIX, After, Limit, Name, Page, State, answer, page, plain
+from elastic.web.api.answers import (
+    MAX_COUNTED,
+    PREFIX,
+    After,
+    Counted,
+    CountedPage,
+    Limit,
+    Name,
+    Page,
+    State,
+    answer,
+    page,
+    plain,
+)
 from elastic.web.clear_instances import clear_instances, clearing_of, first_instances, options_of
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, Conflict
+from elastic.web.mark_instances import user_name
 from elastic.web.page_keys import instant, instant_in, key_of, number_in
 from elastic.web.pages.lookups import dag_of, run_of, run_url, structure_of_dag
 from elastic.web.rerun_run import rerun
@@ -78,6 +92,14 @@ class RerunResult(BaseModel):
     count: int
 
 
+class CancelResult(BaseModel):
+    """Canceled run."""
+
+    run: DagRun
+    #: number of task instances that were ended
+    count: int
+
+
 class ClearedInstance(BaseModel):
     """Task instance with its state before it was cleared."""
 
@@ -96,15 +118,18 @@ class ClearResult(BaseModel):
     items: list[ClearedInstance]
 
 
-@router.get("/dags/{dag_id}/runs", requires=Right.READ, response_model=Page[DagRun])
-def list_runs(request: Request, dag_id: Name, state: State = "", after: After = "", limit: Limit = 50) -> Response:
+@router.get("/dags/{dag_id}/runs", requires=Right.READ, response_model=CountedPage[DagRun])
+def list_runs(
+    request: Request, dag_id: Name, state: State = "", after: After = "", limit: Limit = 50, count: Counted = False
+) -> Response:
     """List the runs of a DAG, the latest logical date first."""
     dag_of(request, dag_id)
     key = key_of(after, 2)
     start = (instant_in(key[0]), key[1]) if key else None
     wanted = RowFilter(dag_id=dag_id, state=state)
     found = runs_page(context_of(request).database, wanted, after=start, limit=limit + 1)
-    return page(request, found, limit, lambda run: [run.logical_date, run.dag_id])
+    total = runs_count(context_of(request).database, wanted, limit=MAX_COUNTED + 1) if count else None
+    return page(request, found, limit, lambda run: [run.logical_date, run.dag_id], count=total)
 
 
 @router.post("/dags/{dag_id}/runs", requires=Right.TRIGGER, status_code=201, response_model=DagRun)
@@ -171,7 +196,18 @@ def run_from(request: Request, dag_id: Name, run_id: Name, wanted: RerunBody) ->
     return rerun_answer(request, run_of(request, dag_id, run_id), RunMode.RUN_FROM, wanted.task_id)
 
 
-@router.get(_RUN + "/instances", requires=Right.READ, response_model=Page[TaskInstanceRow])
+@router.post(_RUN + "/cancel", requires=Right.CANCEL, response_model=CancelResult)
+def cancel(request: Request, dag_id: Name, run_id: Name) -> Response:
+    """End a run as failed, with its task instances that have not ended. The processes of its tasks are killed."""
+    run, database = run_of(request, dag_id, run_id), context_of(request).database
+    if run.state.is_final:
+        raise Conflict(f"Run {run_id!r} of DAG {dag_id!r} has ended already: it is {run.state}.")
+    note = f"run canceled by {user_name(request)}"
+    _, changed = transitions.mark_run(database, run.dag_id, run.run_id, RunState.FAILED, note=note)
+    return answer(request, {"run": plain(run_of(request, dag_id, run_id)), "count": len(changed)})
+
+
+@router.get(_RUN + "/instances", requires=Right.READ, response_model=CountedPage[TaskInstanceRow])
 def list_instances(  # noqa: PLR0913 - the query of the address
     request: Request,
     dag_id: Name,
@@ -180,6 +216,7 @@ def list_instances(  # noqa: PLR0913 - the query of the address
     state: State = "",
     after: After = "",
     limit: Limit = 50,
+    count: Counted = False,
 ) -> Response:
     """List the task instances of a run by task and copy."""
     run_of(request, dag_id, run_id)
@@ -187,7 +224,8 @@ def list_instances(  # noqa: PLR0913 - the query of the address
     start = (dag_id, run_id, key[0], number_in(key[1])) if key else None
     wanted = RowFilter(dag_id=dag_id, run_id=run_id, task_id=task, state=state)
     found = instances_page(context_of(request).database, wanted, after=start, limit=limit + 1)
-    return page(request, found, limit, lambda one: [one.task_id, one.map_index])
+    total = instances_count(context_of(request).database, wanted, limit=MAX_COUNTED + 1) if count else None
+    return page(request, found, limit, lambda one: [one.task_id, one.map_index], count=total)
 
 
 def rerun_answer(request: Request, run: DagRun, mode: RunMode, task_id: str | None = None) -> Response:

@@ -11,9 +11,10 @@ from elastic.db import transitions
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest
 from elastic.web.flash import redirect
+from elastic.web.mark_instances import user_name
 from elastic.web.pages.lookups import dag_url, instance_url, run_of, run_url
 from elastic.web.query_values import QueryValues
-from elastic.web.rendering import identity_of, render
+from elastic.web.rendering import render
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
 
@@ -53,8 +54,7 @@ def mark(request: Request, dag_id: str, run_id: str, state: Annotated[str, Form(
     wanted = _STATES.get(state)
     if wanted is None:
         raise BadRequest("The form does not name a valid state.", "Go back and load the page again.")
-    identity = identity_of(request)
-    note = f"run set to {wanted} by {identity.username if identity else 'a user'}"
+    note = f"run set to {wanted} by {user_name(request)}"
     is_new, changed = transitions.mark_run(context_of(request).database, dag_id, run_id, wanted, note=note)
     if not is_new and not changed:
         sentence = f"Nothing was changed: the run is already {wanted}."

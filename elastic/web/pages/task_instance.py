@@ -18,7 +18,7 @@ from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, sentence_of
 from elastic.web.flash import redirect
 from elastic.web.log_file import SEARCH_BYTES, LogFile, MissingLogError, open_log
-from elastic.web.mark_instances import MARKS, mark_instances
+from elastic.web.mark_instances import MARKS, kill_instances, mark_instances
 from elastic.web.pages.flow_requests import runs_of
 from elastic.web.pages.grid import numbers_of
 from elastic.web.pages.log import log_path_of
@@ -73,6 +73,18 @@ def mark_copy(
 ) -> Response:
     """Set the state of a copy of a mapped task."""
     return _mark(request, TaskKey(dag_id, run_id, task_id, map_index), state)
+
+
+@router.post(_TASK + "/kill", requires=Right.CANCEL)
+def kill(request: Request, dag_id: str, run_id: str, task_id: str) -> Response:
+    """End the attempt of a task instance."""
+    return _kill(request, TaskKey(dag_id, run_id, task_id))
+
+
+@router.post(_TASK + "/{map_index:int}/kill", requires=Right.CANCEL)
+def kill_copy(request: Request, dag_id: str, run_id: str, task_id: str, map_index: int) -> Response:
+    """End the attempt of a copy of a mapped task."""
+    return _kill(request, TaskKey(dag_id, run_id, task_id, map_index))
 
 
 @router.get(_TASK + "/xcom/{name}", requires=Right.READ)
@@ -285,6 +297,16 @@ def _mark(request: Request, key: TaskKey, wanted: str) -> Response:
         raise BadRequest("The form does not name a valid state.", "Go back and load the page again.")
     done = mark_instances(request, key, state, is_whole=row is None)
     return redirect(request, instance_url(key), _marked_sentence(key, state, done.named, done.changed))
+
+
+def _kill(request: Request, key: TaskKey) -> Response:
+    _, row = instance_of(request, key)
+    done = kill_instances(request, key, is_whole=row is None)
+    what = key.task_name if done.named == 1 else f"{done.changed:,} of {done.named:,} copies of {key.task_id}"
+    sentence = f"{what} was marked failed, and its process is killed within seconds."
+    if not done.changed:
+        sentence = f"Nothing was killed: {key.task_name} has no attempt that runs, waits or is queued."
+    return redirect(request, instance_url(key), sentence)
 
 
 def _marked_sentence(key: TaskKey, state: TaskState, count: int, changed: int) -> str:
