@@ -51,9 +51,14 @@ def banners_of(context: WebContext, addresses: Collection[str]) -> list[Banner]:
             Banner(
                 kind="warn",
                 head=f"{count} broken.",
-                text=f"{found.broken_path}: {masked_text(found.broken_reason)}",
+                text=_located(found.broken_path, masked_text(found.broken_reason)),
                 url=_ERRORS if _ERRORS in addresses else "",
                 link="Show the traceback" if found.broken_files == 1 else "Show all",
             )
         )
     return banners
+
+
+def _located(path: str, reason: str) -> str:
+    """Return a reason with the path in front, which most reasons already have."""
+    return reason if reason.startswith(path) else f"{path}: {reason}"

@@ -41,7 +41,7 @@ def log_lines(page: str) -> list[str]:
 
 def test_a_failed_task_shows_its_last_line_the_place_and_the_whole_traceback(web: Any, sample: Sample) -> None:
     page = web("viewer").get(address("load.prices/1")).text
-    callout = page[page.index("failure-box") : page.index("</section>")]
+    callout = page[page.index("failure-box") : page.index("</section>", page.index("failure-box"))]
     assert "ValueError: invalid literal for int()" in callout
     assert "prices.py:14 in to_cents" in callout
     assert "Traceback (most recent call last)" in callout

@@ -36,7 +36,9 @@ def rows(request: Request, dag_id: str) -> Response:
     found = structure_of_dag(request, dag)
     shown = shown_rows(dag, found, QueryValues(request).text("root"))
     body = json.dumps(rows_json(shown, dag.structure_digest or ""), separators=(",", ":")).encode()
-    headers = {"Cache-Control": "private, max-age=3600"} if request.query_params.get("version") else {}
+    # The URL of an older version gets the current rows, which must not be kept as those of that version.
+    is_current = request.query_params.get("version", "") == dag.structure_digest
+    headers = {"Cache-Control": "private, max-age=3600"} if is_current else {}
     return conditional(request, body, "application/json", headers)
 
 

@@ -14,7 +14,13 @@ const RUN_ROW = 0;
 
 /** @param {HTMLElement} box */
 async function start(box) {
-  const [structure, data] = await Promise.all([fetchJson(box.dataset.rows), fetchStates(box.dataset.states)]);
+  let [structure, data] = await Promise.all([fetchJson(box.dataset.rows), fetchStates(box.dataset.states)]);
+  // A new version of the DAG may come between the two: states of one version must not fill the rows of another.
+  for (let tries = 0; structure.digest !== data.digest && tries < 3; tries++) {
+    const rows = new URL(box.dataset.rows, location.href);
+    rows.searchParams.set("version", data.digest);
+    [structure, data] = await Promise.all([fetchJson(rows), fetchStates(box.dataset.states)]);
+  }
   new Grid(box, structure, data);
 }
 
