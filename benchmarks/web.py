@@ -253,13 +253,13 @@ def cpu_seconds(pid: int) -> float:
 Page = tuple[str, str, Callable[[bytes], bool], str, float]
 
 
-def pages_of(world: World) -> list[Page]:
+def pages_of(world: World, dags: int) -> list[Page]:
     date = START + dt.timedelta(days=RUNS - 1)
     wide = START + dt.timedelta(days=WIDE_RUNS - 1)
     run = f"/dags/dag_0000/runs/scheduled_{date:%Y%m%dT%H%M%S}"
     step = f"/flows/{world.flow_run}/0"
     return [
-        ("home", "/", lambda body: body.count(b'id="dag-dag_') == 50, "#dag-list", 1000),
+        ("home", "/", lambda body: body.count(b'id="dag-dag_') == min(dags, 50), "#dag-list", 1000),
         ("DAG", "/dags/dag_0000", lambda body: b'id="grid"' in body, "#grid[data-ready]", 1000),
         ("run", run, lambda body: body.count(b'<tr id="row-') == TASKS, "#run-tasks", 1000),
         ("task", f"{run}/tasks/task_0000?tab=why", lambda body: b"task_0000" in body, "#task-head", 1000),
@@ -388,7 +388,7 @@ def main() -> int:
     except ElasticError as error:
         raise SystemExit(str(error)) from error
     print(f"database: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    figures, pages = Figures(), pages_of(world)
+    figures, pages = Figures(), pages_of(world, arguments.dags)
     with served() as (port, pid):
         client = Client(port, world.password)
         measure_http(client, pages, figures, pid)

@@ -246,6 +246,15 @@ def test_markup_in_texts_of_a_dag_stays_text(web: Any, web_context: WebContext, 
     assert not re.search(r"\son\w+=|style=|javascript:", page.replace("onerror=alert(1)&gt;", ""))
 
 
+def test_rows_are_kept_only_under_the_version_that_they_are_of(web: Any, sample: Sample) -> None:
+    client = web("viewer")
+    digest = client.get("/dags/etl/grid/rows").json()["digest"]
+    kept, old = (client.get(f"/dags/etl/grid/rows?version={one}") for one in (digest, "0" * 64))
+    assert kept.headers["cache-control"] == "private, max-age=3600"
+    assert "max-age" not in old.headers["cache-control"]
+    assert old.json() == kept.json()
+
+
 @pytest.mark.parametrize("path", ["/dags/etl", "/dags/etl/grid", "/dags/etl/grid/rows"])
 def test_an_unknown_dag_offers_similar_ones(web: Any, web_context: WebContext, path: str) -> None:
     Sample(web_context.deployment, sample_dag("etls"))
