@@ -388,7 +388,7 @@ def main() -> int:
     except ElasticError as error:
         raise SystemExit(str(error)) from error
     print(f"database: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    figures, pages = Figures(), pages_of(world, arguments.dags)
+    figures, pages = Figures(), pages_of(world, given.dags)
     with served() as (port, pid):
         client = Client(port, world.password)
         measure_http(client, pages, figures, pid)
