@@ -26,6 +26,11 @@ CONTINUED = "    "
 _LEFT_OUT = " ... ({:,} characters left out) ... "
 
 
+def number_of(count: int, one: str, several: str) -> str:
+    """Return a number of things, such as `1 chunk` or `1,000 chunks`."""
+    return f"{count:,} {one if count == 1 else several}"
+
+
 def writable(text: str, longest: int | None = None) -> str:
     r"""Return a string that every database and encoding accepts: NUL and half surrogate pairs become `\x00`, `\udce9`.
 

@@ -13,7 +13,7 @@ from elastic.core.model.step import StepState
 from elastic.core.model.written import Written
 from elastic.core.receipts.merkle import SHOWN
 from elastic.core.record_table import RecordTable, shown
-from elastic.core.text import message
+from elastic.core.text import message, number_of
 
 #: Maximum number of nodes that a printed result names.
 _MAX_SHOWN_NODES = 5
@@ -70,7 +70,7 @@ class Result:
         return self.counters.get("entries_failed", 0)
 
     def __str__(self) -> str:
-        counted = f"{_many(self.entries, 'entry', 'entries')} in {_many(self.chunks, 'chunk', 'chunks')}"
+        counted = f"{number_of(self.entries, 'entry', 'entries')} in {number_of(self.chunks, 'chunk', 'chunks')}"
         if self.error is not None:
             before = f"{counted} before that{self._lost}, {self.seconds:.2f} s"
             return f"{self.state}: {self.error}; {before}, run {self.run_id}"
@@ -91,14 +91,16 @@ class Result:
         if rows is None:
             value = f"<p><code>{html.escape(self._shown_value)}</code></p>"
         else:
-            value = RecordTable.of(rows).html() + f"<p>{_many(len(self.value), 'row', 'rows')}</p>"
+            value = RecordTable.of(rows).html() + f"<p>{number_of(len(self.value), 'row', 'rows')}</p>"
         return f"<div><p>{html.escape(message(str(self)))}</p>{value}{self._receipt_bars}</div>"
 
     @property
     def _shown_value(self) -> str:
         value = self.value
         if is_frame(value):
-            return f"frame of {_many(value.height, 'row', 'rows')} and {_many(value.width, 'column', 'columns')}"
+            return (
+                f"frame of {number_of(value.height, 'row', 'rows')} and {number_of(value.width, 'column', 'columns')}"
+            )
         if isinstance(value, Counter):
             # The items that a Counter shows first, without the rest of a large one.
             value = dict(value.most_common(_MAX_ROWS + 1))
@@ -124,13 +126,13 @@ class Result:
         if not nodes:
             return ""
         more = f" and {len(nodes) - _MAX_SHOWN_NODES} more" if len(nodes) > _MAX_SHOWN_NODES else ""
-        return f", {_many(len(self.losses), 'loss', 'losses')} on {', '.join(nodes[:_MAX_SHOWN_NODES])}{more}"
+        return f", {number_of(len(self.losses), 'loss', 'losses')} on {', '.join(nodes[:_MAX_SHOWN_NODES])}{more}"
 
     @property
     def _errors(self) -> str:
         if not self.errors:
             return "0 errors"
-        return f"{_many(self.errors, 'entry', 'entries')} failed and {'is' if self.errors == 1 else 'are'} left out"
+        return f"{number_of(self.errors, 'entry', 'entries')} failed and {'is' if self.errors == 1 else 'are'} left out"
 
 
 def _rows_of(value: Any) -> list[Any] | None:
@@ -144,7 +146,3 @@ def _rows_of(value: Any) -> list[Any] | None:
     if type(value) in (list, tuple):
         return list(value[:_MAX_ROWS])
     return None
-
-
-def _many(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from elastic.core.model.chunk import describe_chunks
 from elastic.core.receipts.merkle import ROOT_VERSION, SHOWN
+from elastic.core.text import number_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,9 @@ class VerifiedStep:
         again = f", {self.chunks_recomputed:,} chunks read again" if self.chunks_recomputed else ""
         again += f", {self.chunks_rerun:,} of them run again" if self.chunks_rerun else ""
         errors = f"{self.errors:,} failed and left out" if self.errors else "0 errors"
+        entries = number_of(self.entries, "entry", "entries")
+        chunks = number_of(self.chunks, "chunk", "chunks")
         return (
-            f"verified: {self.entries:,} entries in {self.chunks:,} chunks aggregated exactly once, {errors}{again}, "
+            f"verified: {entries} in {chunks} aggregated exactly once, {errors}{again}, "
             f"root {self.root[:SHOWN]}, step {self.step}"
         )

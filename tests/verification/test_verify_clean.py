@@ -85,10 +85,16 @@ def test_a_clean_run_verifies(name: str, aggregator: Any, tmp_path: Path) -> Non
     assert len(result.root) == 64
     assert step.notes == ()
     assert f"root {result.root[:16]}" in str(result)
+    chunks = "1 chunk" if result.chunks == 1 else f"{result.chunks:,} chunks"
     assert str(verification) == (
-        f"verified: {result.entries:,} entries in {result.chunks:,} chunks aggregated exactly once, 0 errors, "
+        f"verified: {result.entries:,} entries in {chunks} aggregated exactly once, 0 errors, "
         f"root {result.root[:16]}, step 0, run {result.run_id}"
     )
+
+
+def test_one_entry_of_one_chunk_is_named_as_one() -> None:
+    result = elastic.from_iterable(["x"]).aggregate("size").run(cluster="inline")
+    assert "verified: 1 entry in 1 chunk aggregated exactly once" in str(elastic.verify(result.run_id))
 
 
 @pytest.mark.parametrize("aggregator", ["size", Collect()], ids=["unordered", "ordered"])
