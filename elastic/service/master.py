@@ -197,7 +197,10 @@ class SchedulerMaster:
         claims = self._take()
         for missed in transitions.close_due(self._deployment.database):
             self._say(str(missed))
-        self._plan_at = time.monotonic() + (0.0 if count or claims else self._interval)
+        self._plan_at = time.monotonic()
+        if not count and not claims:
+            due = transitions.seconds_until_due(self._deployment.database, dag_ids=self._options.dag_ids)
+            self._plan_at += self._interval if due is None else min(due, self._interval)
 
     def _take(self) -> int:
         """Take the runs without a master; return their number."""

@@ -65,6 +65,15 @@ def test_a_master_loads_no_code_of_users(home: Path) -> None:
     assert process.pid not in loaders
 
 
+SOON = """
+import datetime as dt
+from elastic.dag import DAG
+from elastic.operators import EmptyOperator
+
+with DAG({dag_id!r}, schedule=dt.timedelta(seconds=4), catchup=False) as dag:
+    EmptyOperator(task_id="t")
+"""
+
 QUEUES = """
 import os
 from pathlib import Path
@@ -179,6 +188,16 @@ def test_a_running_master_sees_new_files_and_triggers_and_stops_on_a_signal(home
     assert "stopping" in ended(process)
     assert process.returncode == 0
     assert not any(is_alive(pid) for pid in below)
+
+
+def test_a_master_wakes_when_a_run_is_due(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELASTIC__SCHEDULER__LOOP_INTERVAL", "600")
+    monkeypatch.setenv("ELASTIC__SCHEDULER__HEARTBEAT", "600")
+    monkeypatch.setenv("ELASTIC__SCHEDULER__LEASE", "2000")
+    dag_file(home, text=SOON)
+    process = started("master", "--num-runs", "2")
+    ended(process)
+    assert run_states() == ["success"] * 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -35,7 +35,7 @@ from elastic.db.transitions.checks import (
     seconds_until_check,
     take_waits,
 )
-from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed
+from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed, seconds_until_due
 from elastic.db.transitions.deadlines import MissedDeadline, close_due
 from elastic.db.transitions.instances import (
     clear,
@@ -84,6 +84,7 @@ __all__ = [
     "carry_out_backfills",
     "claim",
     "claim_due",
+    "seconds_until_due",
     "claim_owners",
     "clear",
     "close_due",

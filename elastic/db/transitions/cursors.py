@@ -16,7 +16,7 @@ from elastic.db.database import Database
 from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, RunType
 from elastic.db.schema import dag, dag_cursor, dag_run, dag_run_attempt, log, run_claim
-from elastic.db.sql_clock import now
+from elastic.db.sql_clock import Seconds, now
 from elastic.db.transitions import deadlines
 
 _cursor, _run, _claim = dag_cursor.c, dag_run.c, run_claim.c
@@ -74,12 +74,30 @@ def claim_due(database: Database, planner: Planner, *, limit: int = 200, dag_ids
         limit: Maximum number of cursors.
         dag_ids: Only these DAGs; empty for all.
     """
-    due = and_(_cursor.next_run_at <= now(), _cursor.is_paused.is_(False))
+    return _claim_cursors(database, planner, and_(_cursor.next_run_at <= now(), _is_planned(dag_ids)), limit)
+
+
+def seconds_until_due(database: Database, *, dag_ids: Sequence[str] = ()) -> float | None:
+    """Return the seconds until the next run of a DAG is due, 0 if one is; None if no date is known.
+
+    Args:
+        database: The database.
+        dag_ids: Only these DAGs; empty for all.
+    """
+    # Not the minimum, for which SQLite would look at all cursors.
+    first = select(Seconds(now(), _cursor.next_run_at)).where(_cursor.next_run_at.is_not(None), _is_planned(dag_ids))
+    query = first.order_by(_cursor.next_run_at).limit(1)
+    found = database.query(lambda connection: connection.execute(query).scalar())
+    return None if found is None else float(found)
+
+
+def _is_planned(dag_ids: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition of cursors whose dates become runs."""
     # The dates of a cursor follow from one structure; after a change of the schedule, `move_changed` comes first.
     is_current = select(dag.c.dag_id).where(
         dag.c.dag_id == _cursor.dag_id, dag.c.is_active.is_(True), dag.c.structure_digest == _cursor.structure_digest
     )
-    return _claim_cursors(database, planner, and_(due, _exists(is_current), _among(dag_ids)), limit)
+    return and_(_cursor.is_paused.is_(False), _exists(is_current), _among(dag_ids))
 
 
 def move_changed(database: Database, planner: Planner, *, limit: int = 200, dag_ids: Sequence[str] = ()) -> int:
