@@ -13,8 +13,8 @@ from elastic.db.encryption import add_key, cipher_of
 from elastic.db.stores.connections import ConnectionStore
 from elastic.db.stores.users import Role
 from elastic.hooks.connection import Connection
-from elastic.service.connection_test_process import answer_of, refusal
-from elastic.web import test_connection as tested
+from elastic.service.connection_check import answer_of, refusal
+from elastic.web import connection_check as tested
 from elastic.web.app import create_app
 from elastic.web.context import WebContext
 from tests.web.web_client import WebClient

@@ -17,6 +17,7 @@ from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.users import Role, User, UserStore
 from elastic.db.stores.variables import VariableStore
 from elastic.web.api.answers import PREFIX, Name, Page, answer
+from elastic.web.connection_check import test_connection
 from elastic.web.context import context_of
 from elastic.web.errors import BadRequest, NotFound, Unauthorized
 from elastic.web.pages.admin_frame import cipher
@@ -26,7 +27,6 @@ from elastic.web.security.identity import Identity
 from elastic.web.security.passwords import check_password, hash_password
 from elastic.web.security.rights import Right
 from elastic.web.security.tokens import new_token
-from elastic.web.test_connection import test_connection
 from elastic.web.views.times import zone_of
 
 router = Router(prefix=PREFIX, tags=["administration"])

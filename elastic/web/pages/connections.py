@@ -14,13 +14,13 @@ from starlette.responses import Response
 from elastic.config.connection_kinds import KINDS
 from elastic.core.errors import UsageError
 from elastic.db.stores.connections import ConnectionStore, ListedConnection
+from elastic.web.connection_check import may_test, test_connection
 from elastic.web.context import context_of
 from elastic.web.errors import NotFound
 from elastic.web.flash import redirect
 from elastic.web.pages.admin_frame import cipher, show_form, show_table, stored
 from elastic.web.routes import Router
 from elastic.web.security.rights import Right
-from elastic.web.test_connection import may_test, test_connection
 from elastic.web.views.tables import FormField, FormView, ListRow, RowAction, TableView, text
 
 router = Router()

@@ -1,4 +1,4 @@
-"""Process that tests a stored connection for the web server: `python -m elastic.service.connection_test_process ID`.
+"""Process that tests a stored connection for the web server: `python -m elastic.service.connection_check ID`.
 
 It prints a JSON object with `ok` and `message`. The web server has no hooks, and a driver that hangs must not hang it.
 """

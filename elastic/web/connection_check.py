@@ -15,7 +15,7 @@ from elastic.web.errors import Conflict
 from elastic.web.secrets import masked_text
 
 #: Module of the process, which imports hooks and drivers.
-_PROCESS = "elastic.service.connection_test_process"
+_PROCESS = "elastic.service.connection_check"
 #: Seconds that a test may take.
 LIMIT_SECONDS = 15.0
 #: Tests at a time; each is a process.
