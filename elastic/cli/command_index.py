@@ -37,7 +37,7 @@ INDEX = {
     "chaos": CommandEntry("flows.chaos", "Run a flow under injected faults and compare results.", "chaos", "EXAMPLE"),
     "dead-letters": CommandEntry("flows.dead_letters", "List, show and redrive failed entries."),
     # DAGs
-    "dags": CommandEntry("dags.dags", "List, show, test, pause and trigger DAGs."),
+    "dags": CommandEntry("dags.dags", "List, show, test, pause, trigger and delete DAGs."),
     "tasks": CommandEntry("dags.tasks", "List, run and test tasks, and explain why one is waiting."),
     "run": CommandEntry("dags.run", "Run one task for one date (same as `tasks run`).", "run", "EXAMPLE"),
     "backfill": CommandEntry("dags.backfill", "Run a DAG for a range of dates.", "backfill", "EXAMPLE"),

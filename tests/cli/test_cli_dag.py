@@ -13,7 +13,7 @@ EXTRACT = ("etl", "extract", DAY)
 LEAVES = [
     *([name] for name in ("run", "backfill", "clear", "recover", "run-one", "run-from")),
     *(["dags", name] for name in ("list", "list-runs", "show", "details", "tree", "graph", "test", "next")),
-    *(["dags", name] for name in ("pause", "unpause", "trigger")),
+    *(["dags", name] for name in ("pause", "unpause", "trigger", "delete")),
     *(["tasks", name] for name in ("list", "test", "state", "render", "why", "log")),
     *(["bundle", name] for name in ("make-key", "create")),
 ]
@@ -139,6 +139,16 @@ class TestDags:
             1,
         )
         assert elastic("dags", "list-runs", "copies").out == "DAG 'copies' has no runs\n"
+
+    def test_one_that_is_gone_from_its_file_is_deleted_with_its_runs(self, folder: Path) -> None:
+        elastic("backfill", "etl", "-s", DAY, "-e", DAY)
+        refused(elastic("dags", "delete", "etl", "-y"), 2, "would store it again; remove it there")
+        for path in folder.glob("*.py"):
+            path.unlink()
+        said = elastic("dags", "delete", "etl")
+        assert (said.code, "Delete DAG 'etl' with all its runs? [y/N]" in said.out + said.err) == (1, True)
+        assert elastic("dags", "delete", "etl", "-y").out == "DAG 'etl' was deleted, with 1 run\n"
+        refused(elastic("dags", "delete", "etl", "-y"), 2, "DAG 'etl' isn't defined")
 
     def test_a_trial_prints_all_and_keeps_nothing(self, folder: Path) -> None:
         said = elastic("dags", "test", "etl")

@@ -2,16 +2,18 @@
 
 import datetime as dt
 import os
+from pathlib import Path
 
 import pytest
 from db_samples import DAY, database_time, finished, key_of, made_run, running
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from elastic.core.errors import UsageError
 from elastic.dag.states.state import RunState
 from elastic.db import queries, retention, transitions
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
+from elastic.db.schema import metadata
 from elastic.db.shell import shell_of
 from elastic.db.stores import jobs as job_store
 from elastic.db.stores.bundles import BundleRow, bundle, store_bundle
@@ -162,6 +164,40 @@ def test_runs_that_ended_long_ago_are_removed_with_all_that_hangs_on_them(databa
     with database.read() as connection:
         for table in ("xcom", "task_attempt", "dag_run_attempt"):
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 2
+
+
+def test_a_dag_that_is_gone_is_deleted_with_its_runs_and_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("elastic.db.retention._RUNS_AT_ONCE", 2)
+    path = tmp_path / "etl.py"
+    for dag_id in ("etl", "other"):
+        row = DagRow(dag_id=dag_id, fileloc=str(path), source_digest="0" * 64, structure_digest=f"{dag_id:0>64}")
+        store_dag(database, row, source="", structure="{}")
+        for day in range(3):
+            run = made_run(database, "load", dag_id=dag_id, day=day)
+            running(database, key_of(run, "load"), f"{dag_id}-{day}")
+            finished(database, f"{dag_id}-{day}", xcoms={"k": "1"})
+            if (dag_id, day) != ("etl", 2):
+                transitions.set_run_state(database, dag_id, run.run_id, RunState.SUCCESS)
+    path.touch()
+    with pytest.raises(UsageError, match=r"is defined by .*etl\.py, which would store it again"):
+        retention.delete_dag(database, "etl")
+    path.unlink()
+    with pytest.raises(UsageError, match="run backfill_20160224 of DAG 'etl' is active"):
+        retention.delete_dag(database, "etl")
+    assert len(queries.runs(database, "etl")) == 3
+    transitions.set_run_state(database, "etl", "backfill_20160224", RunState.FAILED)
+    assert retention.delete_dag(database, "etl") == 3
+    with database.read() as connection:
+        for table in metadata.sorted_tables:
+            if "dag_id" in table.c and table.name != "log":
+                left = connection.execute(select(table.c.dag_id).where(table.c.dag_id.is_not(None))).scalars().all()
+                assert set(left) <= {"other"}, table.name
+    assert [one.event for one in queries.events(database, dag_id="etl")] == ["DAG added", "deleted"]
+    assert len(queries.runs(database, "other")) == 3
+    with pytest.raises(UnknownRowError):
+        retention.delete_dag(database, "etl")
 
 
 @pytest.mark.parametrize(

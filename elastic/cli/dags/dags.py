@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.dags.dag_options import DagId, Subdir, deployment_and_dag, say_what_waits
-from elastic.cli.printing.listing import ListFormat, ListOutput, print_list
+from elastic.cli.printing.listing import ListFormat, ListOutput, Yes, confirm, print_list
 from elastic.cli.printing.output import print_facts, say
 from elastic.core.errors import UsageError
 from elastic.core.text import json_text
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from elastic.dag.dag import DAG
     from elastic.db.stores.dags import DagRow
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, test, pause and trigger DAGs.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, test, pause, trigger and delete DAGs.")
 
 _COLUMNS = ("dag_id", "schedule", "owner", "tasks", "paused", "file")
 _RUN_COLUMNS = ("run_id", "logical_date", "timeperiod", "type", "state", "attempt", "started_at", "ended_at", "late")
@@ -35,7 +35,7 @@ class Drawing(StrEnum):
 
 @app.callback()
 def dag_commands() -> None:
-    """List, show, test, pause and trigger DAGs."""
+    """List, show, test, pause, trigger and delete DAGs."""
 
 
 @app.command("list", epilog="For example: elastic dags list -o json")
@@ -172,6 +172,18 @@ def pause(dag_id: DagId, subdir: Subdir = None) -> None:
 def unpause(dag_id: DagId, subdir: Subdir = None) -> None:
     """Let masters make and start runs of a DAG again."""
     _set_paused(dag_id, subdir, paused=False)
+
+
+@app.command("delete", epilog="For example: elastic dags delete old_etls")
+def delete(dag_id: DagId, yes: Yes = False) -> None:
+    """Delete a DAG that is gone from its file, with its runs and their history; log files stay."""
+    from elastic.db.open_database import open_database
+    from elastic.db.retention import delete_dag
+
+    database = open_database()
+    confirm(f"Delete DAG {dag_id!r} with all its runs?", yes=yes)
+    count = delete_dag(database, dag_id)
+    say(f"DAG {dag_id!r} was deleted, with {count} {'run' if count == 1 else 'runs'}")
 
 
 @app.command("init", epilog="For example: elastic dags init")
