@@ -12,9 +12,10 @@ import pytest
 
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
-from elastic.db.stores.dag_files import parse_again
+from elastic.db.stores.dag_files import FileState, claim_file, parse_again, release_files
 from elastic.db.stores.dags import dags, import_errors
 from elastic.executors.worker_process import become_own_group
+from elastic.scheduler.attempts.process_identity import ProcessIdentity
 from elastic.scheduler.signals import DeferredSignals
 from elastic.service.parsing.dag_parser import DagParser, ParserSetup, ScanResult
 from elastic.service.parsing.file_loader import ParseLimits, load_file
@@ -341,6 +342,18 @@ def test_two_parsers_share_a_folder_and_read_each_file_once(database: Database, 
     assert names(second.scan()) == ["f1.py"]
     assert names(first.scan()) == []
     assert len(active(database)) == 4
+
+
+def test_a_file_that_a_killed_parser_had_claimed_is_parsed_at_once(database: Database, folder: Path) -> None:
+    path = write(folder, "etl.py")
+    present = ProcessIdentity.current()
+    dead = ProcessIdentity(present.boot_id, present.pid, present.started + 1)
+    state = FileState(path=str(path), size=0, mtime_ns=0)
+    assert claim_file(database, state, f"{present}/other", 600.0)
+    assert names(parser_of(database, folder).scan()) == []
+    release_files(database, f"{present}/other")
+    assert claim_file(database, state, f"{dead}/master", 600.0)
+    assert names(parser_of(database, folder).scan()) == ["etl.py"]
 
 
 def test_a_process_that_is_stopped_while_it_starts_ends(

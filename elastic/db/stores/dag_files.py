@@ -69,6 +69,18 @@ def claim_file(database: Database, state: FileState, owner: str, lease: float) -
     return database.write(work)
 
 
+def file_owners(database: Database) -> list[str]:
+    """Return the parsers that have claimed a file."""
+    query = select(table.c.owner).where(table.c.owner.is_not(None)).distinct()
+    return list(database.query(lambda connection: connection.execute(query).scalars().all()))
+
+
+def release_files(database: Database, owner: str) -> None:
+    """Give up the claims of a parser."""
+    change = update(table).where(table.c.owner == owner).values(owner=None, lease_expires_at=None)
+    database.write(lambda connection, _: connection.execute(change))
+
+
 def known_files(database: Database, paths: Collection[str] | None = None) -> dict[str, KnownFile]:
     """Return the parsed DAG files by path: those of the given paths, or all."""
     query = select(table).where(table.c.parsed_at.is_not(None))

@@ -15,12 +15,15 @@ from elastic.db.stores.dag_files import (
     KnownFile,
     ParsedFile,
     claim_file,
+    file_owners,
     files_to_parse_again,
     forget_files,
     homes_of,
     known_files,
+    release_files,
     store_parsed,
 )
+from elastic.scheduler.attempts.process_identity import ProcessIdentity
 from elastic.service.parsing.file_loader import LoadedFile, ParseLimits, load_file
 from elastic.service.parsing.last_good_sources import LastGoodSources
 
@@ -103,6 +106,7 @@ class DagParser:
             state for path, state in modules.items() if not self._is_current(path, state, helpers_digest, self._known)
         ]
         if changed:
+            self._release_files_of_dead_parsers()
             changed = self._still_changed(changed, helpers_digest)
         for state in changed:
             self._parse(state, helpers_digest, result)
@@ -113,6 +117,13 @@ class DagParser:
         self._forget(modules, ignored, result)
         self._report(folder.failures, result)
         return result
+
+    def _release_files_of_dead_parsers(self) -> None:
+        """Release the files of parsers on this host that have exited, so that waiting for the lease is unnecessary."""
+        for owner in file_owners(self._setup.database):
+            identity = ProcessIdentity.parse(owner)
+            if identity is not None and identity.has_exited:
+                release_files(self._setup.database, owner)
 
     def _release_twins(self) -> list[str]:
         """Forget, and return, the files whose twins no longer have all of the DAGs that they share."""
