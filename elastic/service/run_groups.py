@@ -1,6 +1,7 @@
 """Run groups of a master: the runs in hand, by DAG and version, which share one executor."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,6 +85,8 @@ class RunGroups:
         self._group_of: dict[tuple[str, str], _GroupKey] = {}
         #: events that no group has received yet
         self._undelivered: dict[_GroupKey, list[ExecutorEvent]] = {}
+        #: slots by pool that the attempts of all groups use
+        self._used = Counter[str]()
         self._suspended = _Suspended()
         #: attempts whose callbacks were queued for runs of other masters
         self._left: set[str] = set()
@@ -160,6 +163,9 @@ class RunGroups:
         for run, found in events.items():
             if run in self._group_of:
                 self._undelivered.setdefault(self._group_of[run], []).extend(found)
+        self._used = Counter[str]()
+        for one in self._groups.values():
+            self._used += one.group.slots_in_use()
         return sum(self._try_turn_of(key) for key in list(self._groups))
 
     def check(self, attempts: Collection[str], claims: Collection[tuple[str, str]]) -> None:
@@ -345,8 +351,11 @@ class RunGroups:
             group.begin_runs()
         if found.needs_previous:
             self._update_previous(found)
-        started = group.started
+        started, used = group.started, group.slots_in_use()
+        # Without the slots of the others, it would ask the database again and again for slots that are taken.
+        group.dispatcher.used_elsewhere = self._used - used
         ready = group.turn(self._undelivered.pop(key, ()))
+        self._used = group.dispatcher.used_elsewhere + group.slots_in_use()
         if group.started > started:
             # Free slots go to the other groups first. A rotation by turns would not do, because the turns in which a
             # slot is free may always be those of the same group.

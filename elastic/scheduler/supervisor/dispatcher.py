@@ -2,6 +2,7 @@
 
 import socket
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from elastic.dag.execution.wait import WaitMode
@@ -44,6 +45,8 @@ class Dispatcher:
         self.wait_mode: Callable[[], WaitMode] = lambda: WaitMode.DEFER
         #: True if no further attempt may start
         self.is_closed = False
+        #: slots by pool that other groups of this process use
+        self.used_elsewhere = Counter[str]()
         #: id of the supervisor's job; 0 before the job starts
         self.job_id = 0
 
@@ -76,14 +79,23 @@ class Dispatcher:
         found = slot_verdicts(one, FreeSlots(queues=self._executor.queues, sizes=self._pool_sizes))
         return next((verdict.reason for verdict in found if verdict.is_lasting), "")
 
+    def slots_in_use(self, attempts: RunningAttempts) -> Counter[str]:
+        """Return the slots by pool that attempts use whose results are not recorded yet."""
+        used = Counter[str]()
+        for key in attempts.running:
+            task = self._dag.tasks[key.task_id]
+            used[task.pool] += task.pool_slots
+        return used
+
     def _free_slots(self, attempts: RunningAttempts) -> FreeSlots:
         """Return the free slots as far as this process knows; the database checks them again."""
         workers = self._executor.worker_members
-        pools = {name: slots for name, slots in self._pool_sizes.items() if slots >= 0}
-        for key in attempts.running:
-            task = self._dag.tasks[key.task_id]
-            if task.pool in pools:
-                pools[task.pool] -= task.pool_slots
+        used = self.slots_in_use(attempts)
+        pools = {
+            name: slots - used[name] - self.used_elsewhere[name]
+            for name, slots in self._pool_sizes.items()
+            if slots >= 0
+        }
         concurrency = self._dag.concurrency - len(attempts.running) if self._dag.concurrency else None
         return FreeSlots(
             executors={name: one.free for name, one in self._executor.members.items() if name not in workers},

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -213,6 +214,10 @@ class RunGroup:
         active_runs = set(self.runs.active)
         found = (key for key, state in self.tracker.states().items() if state in states)
         return [key for key in found if key.run_id in active_runs and (self._only is None or key in self._only)]
+
+    def slots_in_use(self) -> Counter[str]:
+        """Return the slots by pool that the attempts of this group use."""
+        return self.dispatcher.slots_in_use(self.attempts)
 
     def seconds_until_work(self) -> float:
         """Return the seconds until the next turn has work that no event announces."""
