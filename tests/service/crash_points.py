@@ -1,6 +1,6 @@
 """Crash points of the service: a process ends right before or after each of its commits, then another master goes on.
 
-python -m tests.service.crash_points [--databases sqlite postgresql mariadb] [--processes master parser task]
+python -m tests.service.crash_points [--databases sqlite postgresql mariadb] [--processes master parser]
 """
 
 import argparse
@@ -15,19 +15,17 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine.default import DefaultDialect
 
-from elastic.executors.local import LocalExecutor
 from elastic.scheduler.deployment import Deployment
 from elastic.service.master import MasterOptions, SchedulerMaster
 from tests import command_process
 from tests.service.master_campaign import SERVERS, world
 from tests.service.service_samples import check_each_date_once, dag_file, database, run_states
 
-#: Names of the processes of a service, and how multiprocessing calls them.
-PROCESSES = {"master": "MainProcess", "parser": "elastic-parser", "task": "elastic-worker"}
+#: Names of the processes that write, and how multiprocessing calls them. The master writes the results of its tasks.
+PROCESSES = {"master": "MainProcess", "parser": "elastic-parser"}
 
 DAYS = 2
 
-#: Each task succeeds at its first or at its second try.
 TEXT = r"""
 from pathlib import Path
 from elastic.dag import DAG
@@ -59,16 +57,11 @@ def crash(home: Path, process: str, number: int, *, before: bool) -> bool:
     if pid == 0:
         _end_at_commit(marker, PROCESSES[process], number, before=before)
         try:
-            SchedulerMaster(Deployment.of(), _options(home), lambda line: None).run()
+            SchedulerMaster(Deployment.of(), MasterOptions(home=home, once=True), lambda line: None).run()
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
     return marker.exists()
-
-
-def _options(home: Path) -> MasterOptions:
-    # Forked processes of tasks inherit the changed commit.
-    return MasterOptions(home=home, once=True, executor=LocalExecutor(2, "fork"))
 
 
 def _end_at_commit(marker: Path, name: str, number: int, *, before: bool) -> None:
@@ -101,7 +94,7 @@ def check(home: Path) -> None:
     end = time.monotonic() + command_process.LONGEST
     # A master that began before the leases of the dead one were released has nothing to do.
     while run_states() != ["success"] * DAYS and time.monotonic() < end:
-        SchedulerMaster(Deployment.of(), _options(home), lambda line: None).run()
+        SchedulerMaster(Deployment.of(), MasterOptions(home=home, once=True), lambda line: None).run()
     check_each_date_once(home, "daily", DAYS)
     if database().is_sqlite:
         found = database().query(lambda connection: connection.execute(text("PRAGMA integrity_check")).scalar())
