@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("dedup_key", Digest, nullable=False),
         sa.Column("message_key", Digest, nullable=False),
         sa.Column("event", Word, nullable=False),
+        sa.Column("channel", Word, nullable=False),
         sa.Column("recipient", LongText, nullable=False),
         sa.Column("dag_id", Key, nullable=False),
         sa.Column("run_id", Key, nullable=False),
