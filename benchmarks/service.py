@@ -40,14 +40,16 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, select, update
 
-from benchmarks.machine import load, machine
+from benchmarks.figures import Cost, percentile, print_figures
+from benchmarks.machine import machine
 from benchmarks.process_tree import ProcessTree
-from benchmarks.waiting import Cost, percentile
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.schema import dag, dag_cursor, dag_file, dag_run, log, task_instance
 from elastic.scheduler.commands.trigger_stored import trigger_stored
+from elastic.service.parsing.dag_parser import DagParser, ParserSetup
+from elastic.service.parsing.file_loader import ParseLimits
 from elastic.testing import PostgresServer
 
 #: Upper limits in seconds, MiB, processes or shares of a core; lower limits in tasks a second.
@@ -138,7 +140,7 @@ class Service:
 
     def command(self, *words: str) -> None:
         """Run a command of Elastic to its end."""
-        with self._log() as output:
+        with self.log.open("ab") as output:
             subprocess.run(
                 [sys.executable, "-m", "elastic", *words],
                 env={**os.environ, **self.environment}, stdout=output, stderr=output, check=True,
@@ -147,7 +149,7 @@ class Service:
     @contextmanager
     def process(self, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Run a command of Elastic while the block runs, then stop it with SIGTERM."""
-        with self._log() as output:
+        with self.log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "elastic", *words],
                 env={**os.environ, **self.environment}, stdout=output, stderr=output,
@@ -209,10 +211,10 @@ class Service:
         if wrong:
             raise WrongResultError(f"not every task succeeded at its first try: {tuple(wrong[0])}")
 
-    @contextmanager
-    def _log(self) -> Iterator[Any]:
-        with (self.home / "output.log").open("ab") as file:
-            yield file
+    @property
+    def log(self) -> Path:
+        """Output of all processes."""
+        return self.home / "output.log"
 
 
 def seconds_between(earlier: dt.datetime, later: dt.datetime) -> float:
@@ -357,6 +359,8 @@ def locks(service: Service, *, quick: bool) -> dict[str, Any]:
     names = [f"wide_{number:03}" for number in range(dags)]
     service.write("wide", *(_WIDE.format(dag_id=name, tasks=tasks) for name in names))
     service.masters, waits, is_over = 2, [0.0], threading.Event()
+    # 8 tasks in all, of two masters
+    service.environment = {**service.environment, "ELASTIC__CORE__PARALLELISM": "4"}
 
     def write() -> None:
         database = Database(f"sqlite:///{service.database.path}")
@@ -387,9 +391,9 @@ def locks(service: Service, *, quick: bool) -> dict[str, Any]:
             for thread in threads:
                 thread.join()
     service.check()
-    printed = (service.home / "output.log").read_text(errors="replace")
-    if "locked" in printed:
-        raise WrongResultError(f"a process reported a lock: {printed[printed.index('locked') - 200 :][:400]}")
+    locked = [line for line in service.log.read_text(errors="replace").splitlines() if "locked" in line]
+    if locked:
+        raise WrongResultError(f"a process reported a lock: {locked[0]}")
     return {"writes": len(waits) - 1, "longest": round(max(waits), 3), "p99": percentile(sorted(waits), 0.99)}
 
 
@@ -400,7 +404,7 @@ def idle(service: Service, *, quick: bool) -> dict[str, Any]:
     with service.process("standalone", "-p", str(port)) as process:
         service.until(lambda: _answers(f"http://127.0.0.1:{port}/login"), "the login page")
         ready = time.monotonic() - began
-        # Processes for tasks and for parsing end when nothing is left to do.
+        # Idle processes of tasks end after a minute.
         time.sleep(10.0 if quick else 90.0)
         tree = ProcessTree(process.pid)
         pids = tree.look()
@@ -446,7 +450,25 @@ def parse(service: Service, *, quick: bool) -> dict[str, Any]:
             edits.append(time.monotonic() - before)
     if service.value(select(func.count()).select_from(dag_file)) != files:
         raise WrongResultError("not every file is stored")
-    return {"files": files, "first": round(first, 2), "edit": round(statistics.median(edits), 2)}
+    scan = _unchanged_scan(service, 200 if quick else 10_000)
+    return {
+        "files": files, "first": round(first, 2), "edit": round(statistics.median(edits), 2), "scan": round(scan, 3),
+    }  # fmt: skip
+
+
+def _unchanged_scan(service: Service, files: int) -> float:
+    """Return the seconds of a scan of a folder in which nothing has changed, filled up with modules without DAGs."""
+    folder = service.home / "dags"
+    for number in range(files - len(list(folder.iterdir()))):
+        (folder / f"module_{number:05}.py").write_text("number = 1\n")
+    limits = ParseLimits(timeout=30.0, memory=512 * 2**20)
+    setup = ParserSetup(database=service.database, folder=folder, limits=limits, owner="benchmark", say=print)
+    parser = DagParser(setup)
+    parser.scan()
+    began = time.monotonic()
+    if parser.scan().parsed:
+        raise WrongResultError("a file was parsed that had not changed")
+    return time.monotonic() - began
 
 
 SCENARIOS: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -492,15 +514,10 @@ def main() -> int:
             try:
                 found = SCENARIOS[name](service, quick=given.quick)
             except WrongResultError as error:
-                output = service.home / "output.log"
-                print(output.read_text(errors="replace")[-2000:] if output.exists() else "", file=sys.stderr)
+                print(service.log.read_text(errors="replace")[-2000:] if service.log.exists() else "", file=sys.stderr)
                 found, code = {"wrong": str(error)}, 1
-        average, _ = load()
-        line = {"scenario": name, "database": given.database, "masters": given.masters, "load": round(average, 1)}
-        print("  ".join(f"{key} {value}" for key, value in (line | found).items()), flush=True)
-        if given.json:
-            with given.json.open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(line | found)}\n")
+        scenario = {"scenario": name, "database": service.database.url.partition(":")[0], "masters": service.masters}
+        print_figures(scenario, found, given.json)
     return code
 
 

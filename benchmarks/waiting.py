@@ -30,7 +30,8 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from benchmarks.machine import load, machine
+from benchmarks.figures import Cost, percentile, print_figures
+from benchmarks.machine import machine
 from elastic.dag.execution.wait import WaitProgress, WaitRequest, WaitSettings
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
@@ -116,33 +117,6 @@ def triggerer(environment: Mapping[str, str]) -> Iterator["subprocess.Popen[byte
             process.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """CPU seconds, MiB and file descriptors of a process at a moment."""
-
-    at: float
-    cpu: float
-    memory: float
-    files: int
-    threads: int
-
-    @classmethod
-    def of(cls, pid: int) -> "Cost":
-        """Return the present cost of a process."""
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks = os.sysconf("SC_CLK_TCK")
-        memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        return cls(time.monotonic(), (int(stat[11]) + int(stat[12])) / ticks, memory, files, int(stat[17]))
-
-    def since(self, before: "Cost") -> dict[str, float]:
-        """Return the share of a core since another moment, and the present amounts."""
-        share = (self.cpu - before.cpu) / (self.at - before.at)
-        return {
-            "cpu": round(share, 4), "memory": round(self.memory, 1), "files": self.files, "threads": self.threads,
-        }  # fmt: skip
-
-
 class Stub:
     """Web server that notes when it was asked for each path, and a port that accepts and never answers."""
 
@@ -190,11 +164,6 @@ def late(database: Database, due: Mapping[str, dt.datetime]) -> list[float]:
     if wrong:
         raise AssertionError(f"{len(wrong)} waits did not succeed, such as {wrong[0]}")
     return sorted((row.ended_at - due[row.task_id]).total_seconds() for row in rows)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return a percentile of sorted values."""
-    return round(values[min(len(values) - 1, int(share * len(values)))], 3) if values else 0.0
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = 120.0) -> None:
@@ -376,12 +345,7 @@ def main() -> int:
                 found, code = {"wrong": str(error)}, 1
             finally:
                 database.close()
-        average, _ = load()
-        line = {"scenario": name, "waits": quick if given.quick else full, "load": round(average, 1), **found}
-        print("  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
-        if given.json:
-            with given.json.open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(line)}\n")
+        print_figures({"scenario": name, "waits": quick if given.quick else full}, found, given.json)
     return code
 
 
